@@ -1,0 +1,68 @@
+import type { Digest } from '../core/digest.ts';
+
+/** A run of bytes of a local file that goes into a piece. */
+export interface PieceSegment {
+  readonly path: string;
+  /** Offset in the file, bytes. */
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  /** Set when the segment is a whole blob: its SHA-256 is checked on the very bytes that are sealed. */
+  readonly wholeBlob?: Digest;
+}
+
+/** Seals one piece: the segments end to end, then zeros up to `plaintextBytes`, as one age file at `outPath`. */
+export interface SealJob {
+  readonly segments: readonly PieceSegment[];
+  readonly plaintextBytes: number;
+  /** A temporary name on the target's file system. Written, synced, not renamed. */
+  readonly outPath: string;
+}
+
+export interface SealedPiece {
+  /** Of the ciphertext, the whole age file. */
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+}
+
+/** Hashes `lengthBytes` of a file. */
+export interface DigestJob {
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+/** Where a run of an opened piece's plaintext goes. */
+export interface PieceWrite {
+  readonly pieceOffsetBytes: number;
+  readonly lengthBytes: number;
+  /** An existing file, written in place at `fileOffsetBytes` (several workers may write one file). */
+  readonly path: string;
+  readonly fileOffsetBytes: number;
+}
+
+/** Opens one piece: checks the ciphertext's size and digest, authenticates every chunk, writes the runs asked for, and
+ * checks that every byte in `zeroRuns` is zero. */
+export interface OpenJob {
+  readonly path: string;
+  readonly expected: SealedPiece;
+  readonly plaintextBytes: number;
+  readonly writes: readonly PieceWrite[];
+  readonly zeroRuns: readonly { readonly offsetBytes: number; readonly lengthBytes: number }[];
+}
+
+/**
+ * The worker pool. Each call resolves when its job is done; calls beyond the number of workers wait in line in the order
+ * in which they were made. A failed job rejects alone. `close` ends the workers.
+ */
+export interface SealingEngine {
+  readonly workers: number;
+  seal(job: SealJob, recipients: readonly string[], options?: EngineOptions): Promise<SealedPiece>;
+  digest(job: DigestJob, options?: EngineOptions): Promise<Digest>;
+  open(job: OpenJob, identities: readonly string[], options?: EngineOptions): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface EngineOptions {
+  readonly signal?: AbortSignal;
+  /** Called now and then with the bytes that were read since the call before. */
+  readonly onBytes?: (bytes: number) => void;
+}
