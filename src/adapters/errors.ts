@@ -1,6 +1,47 @@
 import { PortolanError } from '../core/errors.ts';
 
 /** The world did not do what was asked: file system, registry, child process. */
-export type AdapterErrorCode = 'FILE_UNREADABLE';
+export type AdapterErrorCode =
+  | 'FILE_UNREADABLE'
+  | 'FILE_TOO_LARGE'
+  | 'HELM_MISSING'
+  | 'HELM_FAILED'
+  | 'HELM_TIMEOUT'
+  | 'FILE_UNWRITABLE'
+  | 'NO_SPACE'
+  | 'READ_ONLY'
+  | 'BLOB_DIGEST_MISMATCH'
+  | 'BLOB_SIZE_MISMATCH'
+  | 'BLOB_MISSING'
+  | 'IMAGE_NOT_FOUND'
+  | 'PLATFORM_MISSING'
+  | 'ATTACHMENT_LIMIT'
+  | 'LAYOUT_UNSAFE'
+  | 'REGISTRY_UNREACHABLE'
+  | 'REGISTRY_UNTRUSTED'
+  | 'REGISTRY_TIMEOUT'
+  | 'REGISTRY_UNAUTHORIZED'
+  | 'REGISTRY_THROTTLED'
+  | 'REGISTRY_FAILED'
+  | 'REGISTRY_PROTOCOL'
+  | 'CREDENTIALS_UNUSABLE'
+  | 'FILE_EXISTS'
+  | 'FILE_MISSING'
+  | 'FILE_SIZE_MISMATCH'
+  | 'SOURCE_CHANGED'
+  | 'PIECE_MISSING'
+  | 'PIECE_DAMAGED'
+  | 'PIECE_PADDING_NOT_ZERO'
+  | 'PIECE_RUN_OUT_OF_RANGE'
+  | 'WORKER_DIED'
+  | 'ENGINE_CLOSED'
+  | 'MANIFEST_LIMIT'
+  | 'LAYOUT_AMBIGUOUS'
+  | 'MEDIUM_NOT_FOUND'
+  | 'MEDIUM_NOT_OURS'
+  | 'MEDIUM_BUSY'
+  | 'BLOB_DAMAGED'
+  | 'TARGET_NOT_EMPTY'
+  | 'PIECE_BLOB_NOT_TRUE';
 
 export class AdapterError extends PortolanError<AdapterErrorCode> {}

@@ -9,6 +9,10 @@ export interface ChartRenderer {
       /** Merged values; handed to helm as a file. */
       readonly values: Readonly<Record<string, unknown>>;
       readonly kubeVersion?: string;
+      /** API versions that the cluster has beyond Kubernetes' own. */
+      readonly apiVersions?: readonly string[];
+      /** Renders what an upgrade would apply (`.Release.IsUpgrade`) instead of an installation. */
+      readonly upgrade?: boolean;
     },
     options?: { readonly signal?: AbortSignal },
   ): Promise<string>;

@@ -47,6 +47,23 @@ export interface OpenJob {
   readonly plaintextBytes: number;
   readonly writes: readonly PieceWrite[];
   readonly zeroRuns: readonly { readonly offsetBytes: number; readonly lengthBytes: number }[];
+  /** Blobs that lie whole in this piece: their SHA-256 is checked on the opened bytes. */
+  readonly wholeBlobs?: readonly PieceBlob[];
+}
+
+export interface PieceBlob {
+  readonly digest: Digest;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+/** A run of a sealed piece's plaintext. */
+export interface SealedRun {
+  readonly path: string;
+  readonly expected: SealedPiece;
+  readonly plaintextBytes: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
 }
 
 /**
@@ -58,6 +75,13 @@ export interface SealingEngine {
   seal(job: SealJob, recipients: readonly string[], options?: EngineOptions): Promise<SealedPiece>;
   digest(job: DigestJob, options?: EngineOptions): Promise<Digest>;
   open(job: OpenJob, identities: readonly string[], options?: EngineOptions): Promise<void>;
+  /**
+   * SHA-256 of the opened runs, end to end: a blob that lies in several pieces. Reads only the chunks that the runs touch,
+   * so the pieces' own digests are not checked.
+   */
+  digestSealed(runs: readonly SealedRun[], identities: readonly string[], options?: EngineOptions): Promise<Digest>;
+  /** The opened runs, end to end, in memory: for small blobs. */
+  readSealed(runs: readonly SealedRun[], identities: readonly string[], options?: EngineOptions): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 

@@ -12,7 +12,10 @@ export interface BundleLock {
   readonly audience: readonly string[];
   /** Such as `linux/amd64`. */
   readonly platforms: readonly string[];
+  /** The provider that was chosen; absent while the bundle is for any. */
   readonly provider?: string;
+  /** Files of `--values`, relative to the folder of bundle.yaml. Absent when there are none. */
+  readonly valuesFiles?: readonly string[];
   readonly features: Readonly<Record<string, boolean>>;
   /** Key hints (base64 of SHA-256 of the SPKI in DER) of the publishers that may sign. Empty: whoever signs at build. */
   readonly signers: readonly string[];
@@ -56,6 +59,8 @@ export interface LockedImage {
 
 export interface LockedModule {
   readonly name: string;
+  /** Path in bundle.yaml. */
+  readonly source: string;
   readonly requires: readonly string[];
   /** In numeric order. `name` is the file's name. */
   readonly files: readonly ({ readonly name: string } & Pinned)[];
@@ -64,6 +69,8 @@ export interface LockedModule {
 export interface LockedConfiguration extends Pinned {
   /** Path inside the bundle. */
   readonly path: string;
+  /** Path in bundle.yaml. */
+  readonly source: string;
   readonly kind: 'json' | 'values';
   readonly provider?: string;
 }

@@ -1,0 +1,1 @@
+alter table blog.posts alter column slug set not null;

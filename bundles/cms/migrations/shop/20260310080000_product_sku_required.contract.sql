@@ -1,0 +1,2 @@
+update shop.products set sku = 'P' || id where sku is null;
+alter table shop.products alter column sku set not null;

@@ -1,0 +1,3 @@
+module portolan.local/pause
+
+go 1.19

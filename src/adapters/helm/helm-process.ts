@@ -1,0 +1,113 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { AdapterError } from '../errors.ts';
+
+export interface HelmRun {
+  readonly helmPath: string;
+  readonly arguments: readonly string[];
+  /** The whole environment of the child. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly folder: string;
+  readonly timeoutMs: number;
+  readonly outputLimitBytes: number;
+}
+
+const ERROR_LIMIT_BYTES = 64 * 1024;
+
+/**
+ * Runs helm without a shell and returns what it printed.
+ *
+ * @throws AdapterError HELM_MISSING, HELM_FAILED (with helm's own message, bounded), HELM_TIMEOUT; the signal's reason.
+ */
+export async function runHelm(run: HelmRun, options: { readonly signal?: AbortSignal } = {}): Promise<string> {
+  options.signal?.throwIfAborted();
+  const limit = AbortSignal.timeout(run.timeoutMs);
+  const child = spawn(run.helmPath, run.arguments, {
+    cwd: run.folder,
+    env: run.environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    signal: options.signal === undefined ? limit : AbortSignal.any([limit, options.signal]),
+    killSignal: 'SIGKILL',
+  });
+  const failed = once(child, 'error').then(([cause]) => cause as NodeJS.ErrnoException);
+  const closed = once(child, 'close').then(([status, signal]) => ({ status, signal }) as ExitState);
+  // Only one of the two is awaited when the other comes first.
+  failed.catch(() => {});
+  closed.catch(() => {});
+  const errors = collect(child.stderr, ERROR_LIMIT_BYTES);
+  const output = collect(child.stdout, run.outputLimitBytes, () => child.kill('SIGKILL'));
+  const end = await Promise.race([failed, closed]);
+  if (end instanceof Error) {
+    options.signal?.throwIfAborted();
+    throw limit.aborted ? timedOut(run) : spawnError(end, run.helmPath);
+  }
+  const [text, message] = await Promise.all([output, errors]);
+  if (text.overflowed) throw tooMuch(run);
+  if (end.status !== 0) throw failure(message.text, end);
+  return text.text;
+}
+
+interface ExitState {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+async function collect(
+  stream: AsyncIterable<Buffer>,
+  limitBytes: number,
+  onOverflow?: () => void,
+): Promise<{ text: string; overflowed: boolean }> {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  let overflowed = false;
+  try {
+    for await (const chunk of stream) {
+      if (!overflowed) chunks.push(chunk.subarray(0, limitBytes - sizeBytes));
+      sizeBytes += chunk.length;
+      if (sizeBytes <= limitBytes || overflowed) continue;
+      overflowed = true;
+      onOverflow?.();
+    }
+  } catch {
+    // The pipe broke because the child was killed; the exit status tells.
+  }
+  return { text: Buffer.concat(chunks).toString(), overflowed };
+}
+
+function spawnError(cause: NodeJS.ErrnoException, helmPath: string): AdapterError {
+  if (cause.code !== 'ENOENT' && cause.code !== 'EACCES') {
+    return new AdapterError('HELM_FAILED', 'helm could not be started.', { cause, found: cause.code ?? 'unknown' });
+  }
+  return new AdapterError('HELM_MISSING', 'There is no helm to render charts with.', {
+    cause,
+    expected: 'helm 4',
+    found: helmPath,
+    hint: 'Install helm 4 (https://helm.sh/docs/intro/install/) so that it is found on PATH.',
+  });
+}
+
+function failure(stderr: string, end: ExitState): AdapterError {
+  const text = stderr.replace(/^(?:Error: |level=\S+ )/, '').trim();
+  const message = text.length > 4000 ? `${text.slice(0, 4000)}…` : text;
+  const violatesSchema = /values don't meet the specifications of the schema/.test(text);
+  return new AdapterError('HELM_FAILED', message === '' ? 'helm failed without a message.' : message, {
+    found: end.status === null ? `killed by ${end.signal}` : `exit status ${end.status}`,
+    hint: violatesSchema
+      ? "Change the values that helm names so that they meet the chart's values.schema.json."
+      : 'Correct the template or the values that helm names.',
+  });
+}
+
+function timedOut({ timeoutMs }: HelmRun): AdapterError {
+  return new AdapterError('HELM_TIMEOUT', 'helm did not finish in time.', {
+    expected: `at most ${timeoutMs / 1000} s`,
+    hint: 'Look for a template that loops.',
+  });
+}
+
+function tooMuch({ outputLimitBytes }: HelmRun): AdapterError {
+  return new AdapterError('HELM_TIMEOUT', 'helm printed more than a chart can sensibly render to, and was stopped.', {
+    expected: `at most ${outputLimitBytes} bytes`,
+    hint: 'Look for a template that repeats itself.',
+  });
+}

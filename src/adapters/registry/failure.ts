@@ -1,0 +1,191 @@
+import { PortolanError } from '../../core/errors.ts';
+import { printable } from '../../core/printable.ts';
+import type { RetryDecision } from '../../core/retry.ts';
+import { AdapterError, type AdapterErrorCode } from '../errors.ts';
+
+/** Who was asked for what, as far as errors tell it. Holds no query string and no credentials. */
+export interface RequestTarget {
+  /** As the reference names it. */
+  readonly host: string;
+  readonly repository: string;
+  /** What of the repository: `manifests/1.4.0`, `blobs/sha256:…`. */
+  readonly what: string;
+}
+
+const MAX_DETAILS = 3;
+const RETRIED_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
+const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT']);
+/** Broken off, or not there yet: worth another try. */
+const TRANSIENT = new Set([
+  'UND_ERR_SOCKET',
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'EPIPE',
+  'EAI_AGAIN',
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+]);
+
+/** Failures that are worth another try, and how long the server asked us to wait. */
+const retryable = new WeakMap<object, { readonly delayMs?: number }>();
+
+export function decideRetry(failure: unknown): RetryDecision {
+  return (failure instanceof Error ? retryable.get(failure) : undefined) ?? 'give-up';
+}
+
+/** What an answer outside 2xx means. `body` is the beginning of the answer's body. */
+export function statusFailure(
+  target: RequestTarget,
+  answer: { readonly status: number; readonly body: Uint8Array; readonly retryAfterMs?: number; readonly from: string },
+): AdapterError {
+  const { status } = answer;
+  const said = registryMessage(answer.body);
+  const via = answer.from === target.host ? '' : `, redirected to ${answer.from},`;
+  const text = `${target.host}${via} answered HTTP ${status} for ${target.repository} ${target.what}${said ? `: ${said}` : ''}`;
+  const [code, hint] = verdict(status, target);
+  const error = new AdapterError(code, text, { found: `HTTP ${status}`, hint, at: { url: urlOf(target) } });
+  if (RETRIED_STATUSES.has(status)) {
+    retryable.set(error, answer.retryAfterMs === undefined ? {} : { delayMs: answer.retryAfterMs });
+  }
+  return error;
+}
+
+function verdict(status: number, target: RequestTarget): [AdapterErrorCode, string] {
+  if (status === 404 && target.what.startsWith('manifests/')) {
+    return target.what.includes('sha256:')
+      ? ['IMAGE_NOT_FOUND', 'The content may have been deleted there: push it again, or lock again.']
+      : ['IMAGE_NOT_FOUND', 'Check the spelling of the repository and the tag, and that the image was pushed.'];
+  }
+  if (status === 404 && target.what.startsWith('blobs/')) {
+    return ['BLOB_MISSING', 'The registry lost a part of the image: push the image again.'];
+  }
+  if (status === 401 || status === 403) {
+    return [
+      'REGISTRY_UNAUTHORIZED',
+      `Log in to ${target.host} with your container tool, or check that the account may pull this repository and that it exists.`,
+    ];
+  }
+  if (status === 429) return ['REGISTRY_THROTTLED', `Wait and run the command again, or log in to ${target.host}.`];
+  if (status >= 500) return ['REGISTRY_FAILED', 'Try again later: what was fetched is kept.'];
+  return ['REGISTRY_FAILED', "Read the registry's own message; check that the address is that of a registry."];
+}
+
+/** What went wrong below HTTP. Aborts and our own errors pass through. */
+export function networkFailure(target: RequestTarget, cause: unknown, signal?: AbortSignal): unknown {
+  // A time limit of ours ends a request through the same signal as a person does.
+  if (signal?.aborted && !isTimeout(signal.reason)) return signal.reason;
+  if (cause instanceof PortolanError || !(cause instanceof Error)) return cause;
+  const code = innermostCode(cause);
+  const [ours, text, hint] = networkVerdict(code, cause.message, target);
+  const error = new AdapterError(ours, `${describe(target)}: ${text}`, {
+    cause,
+    ...(code === undefined ? {} : { found: code }),
+    hint,
+    at: { url: urlOf(target) },
+  });
+  if (ours === 'REGISTRY_TIMEOUT' || (code !== undefined && TRANSIENT.has(code))) retryable.set(error, {});
+  return error;
+}
+
+function networkVerdict(
+  code: string | undefined,
+  message: string,
+  target: RequestTarget,
+): [AdapterErrorCode, string, string] {
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'EPROTO') {
+    return [
+      'REGISTRY_UNTRUSTED',
+      'the port does not speak TLS',
+      `If ${target.host} is meant to speak plain HTTP, ask for plain HTTP for that host.`,
+    ];
+  }
+  if (code !== undefined && /CERT|SIGNATURE|ISSUER|^ERR_TLS|^ERR_SSL/.test(code)) {
+    return [
+      'REGISTRY_UNTRUSTED',
+      "the registry's certificate is not trusted",
+      'Give the certificate authority with --ca-file, or use the name for which the certificate was issued.',
+    ];
+  }
+  if (code === 'TimeoutError' || (code !== undefined && TIMEOUTS.has(code))) {
+    return [
+      'REGISTRY_TIMEOUT',
+      'no answer in time',
+      'Check the network and run the command again: what was fetched is kept.',
+    ];
+  }
+  const proxy = /Proxy response \((\d+)\)/.exec(message)?.[1];
+  if (proxy !== undefined) {
+    return [
+      'REGISTRY_UNREACHABLE',
+      `the proxy answered HTTP ${proxy}`,
+      'Check the proxy settings, and that the proxy allows this host.',
+    ];
+  }
+  if (code === 'ENOTFOUND') {
+    return [
+      'REGISTRY_UNREACHABLE',
+      'the host name is not known',
+      'Check the spelling of the host, and the name server.',
+    ];
+  }
+  return [
+    'REGISTRY_UNREACHABLE',
+    'the connection failed',
+    'Check the host name, the port, the network and the proxy settings.',
+  ];
+}
+
+/** The registry broke the protocol in a way that another try would not mend. */
+export function protocolFailure(target: RequestTarget, text: string, found: string, hint?: string): AdapterError {
+  return new AdapterError('REGISTRY_PROTOCOL', `${describe(target)}: ${text}`, {
+    found: printable(found),
+    hint: hint ?? 'Check that the address is a registry, and that no proxy in between alters its answers.',
+    at: { url: urlOf(target) },
+  });
+}
+
+/** `{"errors":[{"code":"DENIED","message":"…"}]}` (distribution specification, "Error Codes") or a token service's answer. */
+function registryMessage(body: Uint8Array): string {
+  let document: unknown;
+  try {
+    document = JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    return '';
+  }
+  if (document === null || typeof document !== 'object') return '';
+  const { errors, error, error_description, details, message } = document as Record<string, unknown>;
+  if (Array.isArray(errors)) {
+    const parts = errors
+      .slice(0, MAX_DETAILS)
+      .map((entry: { code?: unknown; message?: unknown } | null) =>
+        [entry?.code, entry?.message].filter((part) => typeof part === 'string' && part !== '').join(' '),
+      );
+    return printable(parts.filter((part) => part !== '').join('; '));
+  }
+  const parts = [error, error_description, details, message].filter((part) => typeof part === 'string');
+  return printable(parts.join(' '));
+}
+
+function describe(target: RequestTarget): string {
+  return `${target.host}, ${target.repository} ${target.what}`;
+}
+
+function urlOf(target: RequestTarget): string {
+  return `${target.host}/v2/${target.repository}/${target.what}`;
+}
+
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof DOMException && reason.name === 'TimeoutError';
+}
+
+function innermostCode(failure: Error): string | undefined {
+  let code: string | undefined;
+  let error: unknown = failure;
+  for (let depth = 0; error instanceof Error && depth < 5; depth += 1) {
+    const own: unknown = (error as NodeJS.ErrnoException).code;
+    if (typeof own === 'string') code = own;
+    else if (error.name === 'TimeoutError') code = 'TimeoutError';
+    error = error instanceof AggregateError ? error.errors[0] : error.cause;
+  }
+  return code;
+}

@@ -1,0 +1,49 @@
+import { defineCommand } from '../arguments.ts';
+import { formatBytes } from '../output-units.ts';
+import { bundleArgument, identityOption, trustOption } from './shared-options.ts';
+
+export const spec = defineCommand({
+  name: 'verify',
+  summary: 'check signature, integrity and, with a key, contents',
+  description:
+    'Checks the signature and every byte of a bundle, and names each file that is wrong. With an identity it also opens ' +
+    'every piece and checks every blob inside by its digest. Writes nothing. Exit status 3: the bundle is not right.',
+  arguments: { bundle: bundleArgument },
+  options: { trust: trustOption, identity: identityOption },
+  examples: [
+    { command: 'portolan bundle verify /media/usb --trust cosign.pub', note: 'as a courier: no key needed' },
+    { command: 'portolan bundle verify /media/usb:cms-1.4.0 --trust cosign.pub -i key.txt', note: 'contents as well' },
+  ],
+  async run(context, { bundle }, { trust, identity }) {
+    const { readIdentities, readTrust } = await import('../../compose/keys.ts');
+    const { composeVerify, parseBundleAddress } = await import('../../compose/bundle-medium.ts');
+    const { UseCaseError } = await import('../../usecases/errors.ts');
+    const address = await parseBundleAddress(bundle, context.cwd);
+    const request = { trust: await readTrust(trust), identities: await readIdentities(identity, context.askSecret) };
+    const report = await composeVerify(address, request, context);
+    for (const remark of report.remarks) context.progress.warn(`${remark.message} (${remark.at?.file ?? remark.code})`);
+    const { problems, remarks, signatures, ...facts } = report;
+    const fields = {
+      ...facts,
+      ok: problems.length === 0,
+      problems: problems.map(({ code, message, at, expected, found }) => ({ code, message, at, expected, found })),
+    };
+    context.output.result(fields, () =>
+      [
+        `${report.tag}: ${problems.length === 0 ? 'verified' : `${problems.length} problems`}`,
+        report.signedBy ? `  signed by   ${report.signedBy.name} (${report.signedBy.keyHint})` : '  signed by   nobody you trust',
+        `  checked     ${report.files} files, ${formatBytes(report.sizeBytes)}`,
+        `  manifest    ${report.manifestDigest}`,
+        report.root === undefined
+          ? '  contents    not looked at: no identity was given'
+          : `  contents    ${report.blobs} blobs, root ${report.root}`,
+      ].join('\n'),
+    );
+    if (problems.length === 0) return;
+    throw new UseCaseError('BUNDLE_NOT_RIGHT', `${report.tag} is not right: ${problems.length} problems`, {
+      at: { file: address.folder },
+      others: problems,
+      hint: 'Do not import it. Copy what is named again, or get the bundle again.',
+    });
+  },
+});

@@ -1,0 +1,17 @@
+import type { CommandSpec, GroupSpec } from '../arguments.ts';
+
+/**
+ * `portolan bundle …`, in the order of help. To add a command: write `bundle-NAME.ts` that exports `spec`, and name it
+ * here. A command file imports no use case at its top (its `run` does), so that help and completion stay quick.
+ */
+const COMMANDS: readonly (() => Promise<{ readonly spec: CommandSpec }>)[] = [];
+
+export async function bundleGroup(): Promise<GroupSpec> {
+  const modules = await Promise.all(COMMANDS.map((load) => load()));
+  return {
+    name: 'bundle',
+    summary: 'pack, sign, check and open bundles',
+    description: 'Bundles carry an application across an air gap: sealed with age, signed with a cosign key.',
+    commands: modules.map((module) => module.spec),
+  };
+}

@@ -1,0 +1,47 @@
+import { flag, list, path, pathList } from '../arguments.ts';
+
+/** Options that several commands have, with the same words everywhere. */
+
+export const identityOption = pathList({
+  short: 'i',
+  value: 'FILE',
+  description: 'age identity file; repeatable. A passphrase is asked for where the file has one',
+});
+
+export const trustOption = path({
+  value: 'FILE',
+  required: true,
+  description: "the publisher's public key (cosign.pub), or trust.json; got by another way than the medium",
+});
+
+export const recipientOption = list({
+  short: 'r',
+  value: 'RECIPIENT',
+  description: 'age recipient that may open the bundle; repeatable. All classic (age1…) or all post-quantum (age1pq1…)',
+});
+
+export const recipientsFileOption = pathList({
+  short: 'R',
+  value: 'FILE',
+  description: 'file of age recipients, one a line; repeatable',
+});
+
+export const signKeyOption = path({
+  value: 'FILE',
+  required: true,
+  description: 'encrypted cosign private key (cosign.key)',
+});
+
+export const passwordFileOption = path({
+  value: 'FILE',
+  description: 'file with the password of the key; without it COSIGN_PASSWORD, else a prompt',
+});
+
+export const noReuseOption = flag({
+  description: 'seal every piece afresh, so that a courier cannot tell what stayed the same',
+});
+
+export const bundleArgument = {
+  description: 'DIR[:TAG]: the folder of a medium, and which bundle on it where there are several',
+  complete: 'folder',
+} as const;

@@ -1,0 +1,45 @@
+/** Results on stdout: text for people or, with `--json`, one event a line. */
+
+/** Where lines go: a stream that may be a terminal. */
+export interface LineSink {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+export type EventFields = Readonly<Record<string, unknown>>;
+
+export interface Output {
+  /**
+   * The command's result. With `--json` it is `{"event":"result", …fields}`; else `human()` is printed.
+   * A command may give several results, such as one for each bundle of a list.
+   */
+  result(fields: EventFields, human: () => string): void;
+  /** A line that only `--json` prints: `{"event":name, …fields}`. */
+  event(name: string, fields: EventFields): void;
+}
+
+export function createOutput(sink: LineSink, json: boolean): Output {
+  const event = (name: string, fields: EventFields) => {
+    if (json) sink.write(`${JSON.stringify({ event: name, ...fields })}\n`);
+  };
+  return {
+    event,
+    result(fields, human) {
+      if (json) return event('result', fields);
+      const text = printable(human());
+      sink.write(text.endsWith('\n') ? text : `${text}\n`);
+    },
+  };
+}
+
+/**
+ * Names inside a bundle, a registry's answers and file names are untrusted: a control sequence in them could rewrite
+ * what the terminal shows, and a direction mark could reorder it. Both are shown as escapes; line ends and tabs stay.
+ */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+// Every control character (Cc) but tab and newline, and the marks of direction of UAX #9.
+const UNPRINTABLE = /(?![\t\n])\p{Cc}|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]/gu;

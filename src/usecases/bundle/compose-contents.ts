@@ -1,0 +1,99 @@
+import type { Digest } from '../../core/digest.ts';
+import type { BlobRole, Contents } from '../../formats/bundle/contents.ts';
+import type { BundleLock } from '../../formats/bundle/lock-types.ts';
+import { CONTENTS_MEDIA_TYPE } from '../../formats/bundle/media-types.ts';
+import type { LocalBlob } from '../../ports/blobs.ts';
+import type { AcquiredImage } from '../../ports/images.ts';
+
+export interface ComposedContents {
+  readonly contents: Contents;
+  /** Where the bytes of each blob lie. */
+  readonly sources: ReadonlyMap<Digest, LocalBlob>;
+}
+
+/** Blobs of these roles are text that people edit: they lie first in the shared pieces, apart from what seldom changes. */
+const RANKS: Readonly<Partial<Record<BlobRole, number>>> = { 'image-layer': 2, file: 1, 'image-attachment': 1 };
+
+/** The rank of a blob in the packing: the highest of its roles. */
+export function rankOf(roles: readonly BlobRole[]): number {
+  return Math.max(...roles.map((role) => RANKS[role] ?? 0));
+}
+
+/** Puts contents.json together from a lock, the images and the SBOM index. Deterministic; looks at no file. */
+export function composeContents(
+  lock: BundleLock,
+  images: readonly AcquiredImage[],
+  blobs: ReadonlyMap<Digest, LocalBlob>,
+  sbomIndex: LocalBlob,
+  signers: readonly string[],
+): ComposedContents {
+  const roles = new Map<Digest, Set<BlobRole>>();
+  const sources = new Map<Digest, LocalBlob>();
+  const add = (digest: Digest, role: BlobRole, from: LocalBlob | undefined = blobs.get(digest)): Digest => {
+    if (from === undefined) throw new Error(`no bytes for ${role} ${digest}`);
+    sources.set(digest, from);
+    roles.set(digest, (roles.get(digest) ?? new Set()).add(role));
+    return digest;
+  };
+
+  const contents: Omit<Contents, 'blobs'> = {
+    mediaType: CONTENTS_MEDIA_TYPE,
+    name: lock.name,
+    version: lock.version,
+    sequence: lock.sequence,
+    audience: [...lock.audience],
+    platforms: [...lock.platforms],
+    ...(lock.provider === undefined ? {} : { provider: lock.provider }),
+    features: { ...lock.features },
+    signers: [...signers].sort(),
+    charts: lock.charts.map(({ name, release, namespace, stage, version, digest, values }) => ({
+      name,
+      release,
+      namespace,
+      stage,
+      version,
+      digest: add(digest, 'chart'),
+      values: add(values.digest, 'values'),
+    })),
+    images: images.map((image) => {
+      const manifests = new Set<Digest>(image.manifests.map(({ descriptor }) => descriptor.digest));
+      const configs = new Set<Digest>(image.manifests.map(({ config }) => config.digest));
+      const layers = new Set<Digest>(image.manifests.flatMap((manifest) => manifest.layers.map(({ digest }) => digest)));
+      const roleOf = (digest: Digest): BlobRole => {
+        if (manifests.has(digest)) return 'image-manifest';
+        if (digest === image.root.digest) return 'image-index';
+        if (layers.has(digest)) return 'image-layer';
+        return configs.has(digest) ? 'image-config' : 'image-attachment';
+      };
+      return {
+        reference: image.reference,
+        digest: image.root.digest,
+        mediaType: image.root.mediaType,
+        platforms: image.manifests.map(({ platform }) => platformName(platform)).sort(),
+        attachments: [...new Set(image.attachments.map(({ descriptor }) => descriptor.digest))].sort(),
+        blobs: image.blobs.map((blob) => add(blob.digest, roleOf(blob.digest), blob)).sort(),
+      };
+    }),
+    modules: lock.modules.map(({ name, requires, files }) => ({
+      name,
+      requires: [...requires],
+      files: files.map((file) => ({ name: file.name, digest: add(file.digest, 'migration') })),
+    })),
+    configuration: lock.configuration.map(({ path, kind, provider, digest }) => ({
+      path,
+      kind,
+      ...(provider === undefined ? {} : { provider }),
+      digest: add(digest, 'configuration'),
+    })),
+    files: lock.files.map(({ path, mode, digest }) => ({ path, mode, digest: add(digest, 'file') })),
+    sbomIndex: add(sbomIndex.digest, 'sbom-index', sbomIndex),
+  };
+  const listed = [...roles]
+    .map(([digest, of]) => ({ digest, sizeBytes: sources.get(digest)?.sizeBytes ?? 0, roles: [...of].sort() }))
+    .sort((a, b) => (a.digest < b.digest ? -1 : 1));
+  return { contents: { ...contents, blobs: listed }, sources };
+}
+
+function platformName({ os, architecture, variant }: { os: string; architecture: string; variant?: string }): string {
+  return [os, architecture, ...(variant === undefined ? [] : [variant])].join('/');
+}

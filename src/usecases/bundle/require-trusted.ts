@@ -1,0 +1,52 @@
+import type { PortolanError } from '../../core/errors.ts';
+import type { TrustedKey } from '../../formats/sigstore/signature-bundle.ts';
+import type { Trust } from '../../formats/sigstore/trust.ts';
+import type { Medium } from '../../ports/medium.ts';
+import { UseCaseError } from '../errors.ts';
+import { type FoundSignature, readSignatures } from './read-signatures.ts';
+import type { ResolvedBundle } from './resolve-bundle.ts';
+
+export interface TrustedSignature {
+  readonly trusted: TrustedKey;
+  readonly signatures: readonly FoundSignature[];
+  /** @throws UseCaseError SIGNER_NOT_NAMED when none of the accepted keys is one that the sealed contents name. */
+  assertNamed(signers: readonly string[]): void;
+}
+
+/** @throws UseCaseError NOT_SIGNED_BY_TRUSTED */
+export async function requireTrusted(medium: Medium, bundle: ResolvedBundle, trust: Trust): Promise<TrustedSignature> {
+  const signatures = await readSignatures(medium, bundle, trust.keys);
+  const accepted = acceptedKeys(signatures);
+  const [trusted] = accepted;
+  if (trusted === undefined) throw notSigned(medium, bundle, signatures);
+  return {
+    trusted,
+    signatures,
+    assertNamed(signers) {
+      if (!accepted.some(({ keyHint }) => signers.includes(keyHint))) throw signerNotNamed(medium, trusted.keyHint, signers);
+    },
+  };
+}
+
+export function acceptedKeys(signatures: readonly FoundSignature[]): TrustedKey[] {
+  return signatures.flatMap(({ trusted }) => (trusted === undefined ? [] : [trusted]));
+}
+
+export function notSigned(medium: Medium, bundle: ResolvedBundle, signatures: readonly FoundSignature[]): PortolanError {
+  return new UseCaseError('NOT_SIGNED_BY_TRUSTED', `No trusted publisher signed ${bundle.tag}`, {
+    at: { file: medium.folder, digest: bundle.descriptor.digest },
+    found: signatures.length === 0 ? 'no signature' : `${signatures.length} signatures, none accepted`,
+    hint: 'Do not use the bundle. Check that --trust names the right key, got by another way than the medium.',
+    others: signatures.flatMap(({ error }) => (error === undefined ? [] : [error])),
+  });
+}
+
+/** A trusted key that the packer did not name: somebody signed what another publisher packed. */
+export function signerNotNamed(medium: Medium, keyHint: string, signers: readonly string[]): PortolanError {
+  return new UseCaseError('SIGNER_NOT_NAMED', 'The signature is by a key that the packer did not name', {
+    expected: signers.join(', '),
+    found: keyHint,
+    at: { file: medium.folder },
+    hint: 'Somebody you trust for other bundles signed what another publisher packed: ask both before you use it.',
+  });
+}

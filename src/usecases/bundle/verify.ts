@@ -1,0 +1,194 @@
+import type { Digest } from '../../core/digest.ts';
+import { PortolanError } from '../../core/errors.ts';
+import type { Descriptor } from '../../formats/oci/types.ts';
+import type { Trust } from '../../formats/sigstore/trust.ts';
+import type { Medium } from '../../ports/medium.ts';
+import type { Progress } from '../../ports/progress.ts';
+import type { SealingEngine } from '../../ports/sealing.ts';
+import { UseCaseError } from '../errors.ts';
+import { runAll } from '../run-all.ts';
+import { type OpenedLists, openLists } from './open-lists.ts';
+import { blobNotTrue, sealedRunsOf } from './read-blob.ts';
+import { type FoundSignature, readSignatures } from './read-signatures.ts';
+import { acceptedKeys, notSigned, signerNotNamed } from './require-trusted.ts';
+import { resolveBundle } from './resolve-bundle.ts';
+
+export interface VerifyRequest {
+  readonly tag?: string;
+  readonly trust: Trust;
+  /** Empty: integrity and signature only. */
+  readonly identities: readonly string[];
+}
+
+export interface VerifyReport {
+  readonly tag: string;
+  readonly manifestDigest: Digest;
+  /** The publisher whose signature was accepted. */
+  readonly signedBy?: { readonly name: string; readonly keyHint: string };
+  readonly signatures: readonly FoundSignature[];
+  /** Files that were hashed. */
+  readonly files: number;
+  readonly sizeBytes: number;
+  /** Set when an identity opened the lists. */
+  readonly root?: Digest;
+  readonly blobs?: number;
+  /** Everything that is wrong, each with its file. Empty: the bundle is right. */
+  readonly problems: readonly PortolanError[];
+  /** What is not as it should be, but hurts nothing. */
+  readonly remarks: readonly PortolanError[];
+}
+
+interface VerifyDependencies {
+  readonly medium: Medium;
+  readonly engine: SealingEngine;
+  readonly progress: Progress;
+}
+
+/**
+ * Checks a bundle whole and names everything that is wrong: the signature, each file by its digest; with an identity also
+ * each chunk's authenticity, the padding, the lists, and each blob by its true digest. Nothing is written.
+ */
+export async function verifyBundle(
+  request: VerifyRequest,
+  { medium, engine, progress }: VerifyDependencies,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<VerifyReport> {
+  const bundle = await resolveBundle(medium, request.tag);
+  const { manifest } = bundle;
+  const problems: PortolanError[] = [];
+  const note = collectInto(problems);
+
+  const signatures = await readSignatures(medium, bundle, request.trust.keys);
+  const accepted = acceptedKeys(signatures);
+  if (accepted.length === 0) problems.push(notSigned(medium, bundle, signatures));
+
+  const sizeBytes = [manifest.lists, ...manifest.pieces].reduce((sum, { size }) => sum + size, 0);
+  const task = progress.task('Verifying', sizeBytes);
+  const engineOptions = { ...options, onBytes: (bytes: number) => task.advance(bytes) };
+  let lists: OpenedLists | undefined;
+  await note(async () => {
+    await checkFile(medium, engine, manifest.lists, engineOptions);
+    if (request.identities.length > 0) lists = await openLists(medium, bundle, request.identities);
+  });
+  const work = manifest.pieces.map((layer, index) => () => {
+    const opened = lists;
+    return note(() =>
+      opened === undefined
+        ? checkFile(medium, engine, layer, engineOptions)
+        : checkPiece(medium, engine, layer, { lists: opened, index }, request.identities, engineOptions),
+    );
+  });
+  await runAll(work, engine.workers * 2, options);
+  if (lists !== undefined) {
+    const opened = lists;
+    // What a damaged piece carries was named already.
+    if (problems.length === 0) {
+      const checks = spreadBlobs(opened).map((digest) => async () => {
+        const runs = sealedRunsOf(medium, bundle, opened, digest);
+        const found = await engine.digestSealed(runs, request.identities, options);
+        if (found !== digest) throw blobNotTrue(digest, found);
+      });
+      await runAll(
+        checks.map((check) => () => note(check)),
+        engine.workers * 2,
+        options,
+      );
+    }
+    const { signers } = opened.contents;
+    if (accepted[0] !== undefined && !accepted.some(({ keyHint }) => signers.includes(keyHint))) {
+      problems.push(signerNotNamed(medium, accepted[0].keyHint, signers));
+    }
+  }
+  task.done();
+
+  return {
+    tag: bundle.tag,
+    manifestDigest: bundle.descriptor.digest,
+    ...(accepted[0] === undefined ? {} : { signedBy: { name: accepted[0].name, keyHint: accepted[0].keyHint } }),
+    signatures,
+    files: manifest.pieces.length + 2,
+    sizeBytes,
+    ...(lists === undefined ? {} : { root: lists.root, blobs: lists.contents.blobs.length }),
+    problems,
+    remarks: accepted.length === 0 ? [] : signatures.flatMap(({ error }) => (error === undefined ? [] : [error])),
+  };
+}
+
+/** Turns errors that describe the bundle into entries of a list; anything else (an abort, a defect) goes on up. */
+function collectInto(problems: PortolanError[]): (check: () => Promise<void>) => Promise<void> {
+  return async (check) => {
+    try {
+      await check();
+    } catch (error) {
+      if (!(error instanceof PortolanError)) throw error;
+      problems.push(error);
+    }
+  };
+}
+
+async function checkFile(
+  medium: Medium,
+  engine: SealingEngine,
+  layer: Descriptor,
+  options: { readonly signal?: AbortSignal; readonly onBytes: (bytes: number) => void },
+): Promise<void> {
+  const path = medium.blobPath(layer.digest);
+  const facts = await medium.statBlob(layer.digest);
+  if (facts === undefined) throw badFile('FILE_OF_BUNDLE_MISSING', 'is missing', path, layer);
+  if (facts.sizeBytes !== layer.size) {
+    throw badFile('FILE_OF_BUNDLE_DAMAGED', 'has the wrong length', path, layer, layer.size, facts.sizeBytes);
+  }
+  const found = await engine.digest({ path, sizeBytes: layer.size }, options);
+  if (found !== layer.digest) {
+    throw badFile('FILE_OF_BUNDLE_DAMAGED', 'has other content than the bundle says', path, layer, layer.digest, found);
+  }
+}
+
+async function checkPiece(
+  medium: Medium,
+  engine: SealingEngine,
+  layer: Descriptor,
+  piece: { readonly lists: OpenedLists; readonly index: number },
+  identities: readonly string[],
+  options: { readonly signal?: AbortSignal; readonly onBytes: (bytes: number) => void },
+): Promise<void> {
+  const path = medium.blobPath(layer.digest);
+  if ((await medium.statBlob(layer.digest)) === undefined) throw badFile('FILE_OF_BUNDLE_MISSING', 'is missing', path, layer);
+  const { plans, placement, sizes } = piece.lists;
+  const plan = plans[piece.index];
+  if (plan === undefined) throw new Error(`no plan for piece ${piece.index}`);
+  const job = {
+    path,
+    expected: { digest: layer.digest, sizeBytes: layer.size },
+    plaintextBytes: placement.pieceSizeBytes,
+    writes: [],
+    zeroRuns: plan.zeroRuns,
+    wholeBlobs: plan.runs
+      .filter((run) => run.lengthBytes === sizes.get(run.digest))
+      .map((run) => ({ digest: run.digest, offsetBytes: run.pieceOffsetBytes, lengthBytes: run.lengthBytes })),
+  };
+  await engine.open(job, identities, options);
+}
+
+/** Blobs that lie in more than one piece: no single piece can vouch for them. */
+function spreadBlobs({ placement, sizes }: OpenedLists): Digest[] {
+  return placement.blobs
+    .filter(({ digest, extents: [first] }) => first !== undefined && first[2] !== sizes.get(digest))
+    .map(({ digest }) => digest);
+}
+
+function badFile(
+  code: 'FILE_OF_BUNDLE_MISSING' | 'FILE_OF_BUNDLE_DAMAGED',
+  what: string,
+  file: string,
+  { digest }: Descriptor,
+  expected?: string | number,
+  found?: string | number,
+): UseCaseError {
+  return new UseCaseError(code, `A file of the bundle ${what}`, {
+    at: { file, digest },
+    ...(expected === undefined ? {} : { expected }),
+    ...(found === undefined ? {} : { found }),
+    hint: 'Copy this file again from where the bundle came from, under the same name.',
+  });
+}
