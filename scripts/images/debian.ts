@@ -62,7 +62,10 @@ const EXCLUDED = [
 const MERGED = /^(?:bin|sbin|lib|lib32|lib64|libx32)(?=\/|$)/;
 
 export interface DebianLayer {
-  readonly tree: Tree;
+  /** Unpacks the packages, once. */
+  readonly tree: () => Promise<Tree>;
+  /** Changes with any package. */
+  readonly madeOf: string;
   /** `name=version`, sorted. */
   readonly packages: readonly string[];
 }
@@ -78,19 +81,31 @@ export async function debianLayers(apt: Apt, packages: readonly string[], workFo
   const baseVersions = await apt.resolve(BASE_PACKAGES);
   const allVersions = await apt.resolve([...BASE_PACKAGES, ...packages]);
   const files = await apt.download(allVersions);
-  const base = await packageTree(
-    files.filter(({ name }) => baseVersions.has(name)),
-    workFolder,
-  );
-  addSkeleton(base.tree);
-  const rest = await packageTree(
-    files.filter(({ name }) => !baseVersions.has(name)),
-    workFolder,
-  );
-  return { base, rest };
+  const inBase = files.filter(({ name }) => baseVersions.has(name));
+  const beyond = files.filter(({ name }) => !baseVersions.has(name));
+  return {
+    base: debianLayer(inBase, async () => {
+      const tree = await packageTree(inBase, workFolder);
+      addSkeleton(tree);
+      return tree;
+    }),
+    rest: debianLayer(beyond, () => packageTree(beyond, workFolder)),
+  };
 }
 
-async function packageTree(packages: readonly DebianPackage[], workFolder: string): Promise<DebianLayer> {
+function debianLayer(files: readonly DebianPackage[], tree: () => Promise<Tree>): DebianLayer {
+  let made: Promise<Tree> | undefined;
+  return {
+    tree: () => {
+      made ??= tree();
+      return made;
+    },
+    madeOf: files.map(({ name, version, sha256 }) => `${name}=${version} ${sha256}\n`).join(''),
+    packages: files.map(({ name, version }) => `${name}=${version}`),
+  };
+}
+
+async function packageTree(packages: readonly DebianPackage[], workFolder: string): Promise<Tree> {
   const tree: Tree = new Map();
   for (const item of packages) {
     const folder = join(workFolder, `${item.name}_${item.architecture}`);
@@ -105,7 +120,7 @@ async function packageTree(packages: readonly DebianPackage[], workFolder: strin
     );
   }
   dropEmptyFolders(tree);
-  return { tree, packages: packages.map(({ name, version }) => `${name}=${version}`) };
+  return tree;
 }
 
 function place(path: string): string | undefined {

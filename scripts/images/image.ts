@@ -6,9 +6,9 @@ import { digestOf } from '../../src/core/digest.ts';
 import type { Descriptor } from '../../src/formats/oci/types.ts';
 import { type Apt, type Architecture, openApt } from './apt.ts';
 import { ABSENT } from './debian.ts';
-import { LAYER_MEDIA_TYPE, type WrittenLayer, writeLayer } from './layer.ts';
+import { LAYER_MEDIA_TYPE, type WrittenLayer } from './layer.ts';
+import { cachedLayer, type PlannedLayer, removeUnused } from './layer-cache.ts';
 import { INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE, type StagedBlobs, updateLayout } from './layout.ts';
-import type { Tree } from './tree.ts';
 
 const CONFIG_MEDIA_TYPE = 'application/vnd.oci.image.config.v1+json';
 /** A time that says nothing, so that it is the same in every build. */
@@ -24,11 +24,6 @@ export interface RunConfig {
   readonly ExposedPorts?: Readonly<Record<string, Readonly<Record<string, never>>>>;
   readonly Volumes?: Readonly<Record<string, Readonly<Record<string, never>>>>;
   readonly StopSignal?: string;
-}
-
-export interface PlannedLayer {
-  readonly title: string;
-  readonly tree: Tree;
 }
 
 export interface ImagePlan {
@@ -90,7 +85,7 @@ export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
       const layers: WrittenLayer[] = [];
       for (const [index, layer] of plan.layers.entries()) {
         const path = join(staged.folder, `${architecture}-layer-${index}`);
-        const written = await writeLayer(layer.tree, path);
+        const written = await cachedLayer(layer, path, request.cacheFolder);
         await staged.take(path, written.digest);
         layers.push(written);
         layerBytes += written.sizeBytes;
@@ -103,6 +98,7 @@ export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
     const index = await staged.put({ schemaVersion: 2, mediaType: INDEX_MEDIA_TYPE, manifests });
     return { mediaType: INDEX_MEDIA_TYPE, ...index };
   });
+  for (const name of ['layers', 'debs']) await removeUnused(join(request.cacheFolder, name));
   return { reference: recipe.reference, descriptor, layerBytes, packages: [...packages].sort() };
 }
 

@@ -83,7 +83,8 @@ function withParents(tree: Tree): (readonly [string, TreeEntry])[] {
   return [...all].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-function hashed(hash: Hash): Transform {
+/** Passes on what it hashes. */
+export function hashed(hash: Hash): Transform {
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
       hash.update(chunk);

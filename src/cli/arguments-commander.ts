@@ -68,11 +68,10 @@ export function optionOf(key: string, option: OptionSpec): Option {
   return result;
 }
 
-/** Help shows what the reader must know: whether it can be repeated, its choices, its default. */
+/** Help shows what the reader must know: whether it is required, its choices, its default. */
 function descriptionOf(option: OptionSpec): string {
   const notes: string[] = [];
   if (option.required === true) notes.push('required');
-  if (option.kind === 'list' || option.kind === 'path-list') notes.push('can be repeated');
   if (option.choices !== undefined) notes.push(`one of: ${option.choices.join(', ')}`);
   const value = option.defaultValue;
   if (typeof value === 'string' || typeof value === 'number') notes.push(`default: ${value}`);

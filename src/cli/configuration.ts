@@ -54,11 +54,7 @@ export async function readConfiguration(
 ): Promise<Configuration> {
   const yaml = await import('yaml');
   const lines = new yaml.LineCounter();
-  const document = yaml.parseDocument(readText(file), {
-    lineCounter: lines,
-    uniqueKeys: true,
-    maxAliasCount: 10,
-  } as never);
+  const document = yaml.parseDocument(readText(file), { lineCounter: lines, uniqueKeys: true });
   const [problem] = document.errors;
   if (problem !== undefined) {
     const { line, col } = lines.linePos(problem.pos[0]);
@@ -141,8 +137,9 @@ function collect(
       const keys = [...words, name];
       // At the top an option wins over a section of the same name; commands are named so that this does not happen.
       if (options.has(name)) {
-        const value = reading.isNode(pair.value) ? pair.value.toJS(reading.document) : pair.value;
-        values.set(pathOf(keys), { value, at: placeOf(reading, pair.key, keys) });
+        const value = plainValue(reading, pair.value);
+        if (value === ALIASED) problems.push(invalid(reading, pair.value, keys, 'an alias cannot stand here'));
+        else values.set(pathOf(keys), { value, at: placeOf(reading, pair.key, keys) });
       } else if (sections.has(name)) {
         walk(pair.value, keys);
       } else {
@@ -156,6 +153,19 @@ function collect(
   walk(reading.document.contents, []);
   const [first, ...rest] = problems;
   if (first !== undefined) throw rest.length === 0 ? first : withOthers(first, rest);
+}
+
+const ALIASED = Symbol('aliased');
+
+/** No option needs an alias, and a few nested ones make a bomb: the library is told to resolve none. */
+function plainValue(reading: Reading, node: unknown): unknown {
+  if (!reading.isNode(node)) return node;
+  try {
+    return node.toJS(reading.document, { maxAliasCount: 0 });
+  } catch (error) {
+    if (error instanceof ReferenceError) return ALIASED;
+    throw error;
+  }
 }
 
 function invalid(

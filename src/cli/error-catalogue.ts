@@ -74,7 +74,7 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
   },
   AGE_HEADER_FORGED: {
     status: 3,
-    meaning: 'The header of an age file was altered after it was written.',
+    meaning: 'The header of an age file was altered after it was written, or was written wrongly.',
     remedy: 'Take the file from its source again, and find out who could have changed it.',
   },
   AGE_PAYLOAD_DAMAGED: {
@@ -534,7 +534,8 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
   IMAGE_WITHOUT_SOURCE: {
     status: 1,
     meaning: 'No image layout holds the image, and no registry could be asked for it.',
-    remedy: 'Name the image layout that holds it under `images.layouts`, or correct the reference where the message says it stands.',
+    remedy:
+      'Name the image layout that holds it under `images.layouts`, or correct the reference where the message says it stands.',
   },
   IMAGES_MISSING: {
     status: 1,
@@ -633,11 +634,6 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     status: 2,
     meaning: 'A secret must be given, and there is no terminal to ask for it.',
     remedy: 'Give the secret in a file or in the environment variable that --help of the command names.',
-  },
-  SECRET_FILE_INVALID: {
-    status: 2,
-    meaning: 'A file that should hold one secret on its first line cannot be read, is empty, or holds more.',
-    remedy: 'Write the secret alone into the file, in one line, and make the file readable for you.',
   },
   HELP_TOPIC_UNKNOWN: {
     status: 2,

@@ -1,5 +1,6 @@
 /** Joins one run to this process: its streams, signals, environment and exit status. */
 
+import type { CommandTree } from './command-tree.ts';
 import type { CommandContext } from './context.ts';
 import { listenForInterruption } from './interruption.ts';
 import { createOutput, type LineSink } from './output.ts';
@@ -8,7 +9,10 @@ import { createProgram, loadCommandTree, runProgram } from './program.ts';
 import { createProgress, type TerminalProgress } from './progress.ts';
 
 /** Ends the process with the status of docs/exit-statuses.md. */
-export async function runMain(args: readonly string[]): Promise<never> {
+export async function runMain(
+  args: readonly string[],
+  loadTree: () => Promise<CommandTree> = loadCommandTree,
+): Promise<never> {
   const stdout = quietSink(process.stdout);
   const stderr = quietSink(process.stderr);
   // An error may come before the options are known; what was typed decides then how it is printed.
@@ -42,7 +46,7 @@ export async function runMain(args: readonly string[]): Promise<never> {
       writeError: (text: string) => stderr.write(text),
       context,
     };
-    await runProgram(createProgram(await loadCommandTree(), host), args);
+    await runProgram(createProgram(await loadTree(), host), args);
   } catch (error) {
     progress.close();
     status = signal.aborted ? INTERRUPTED_STATUS : exitStatusOf(error);

@@ -20,7 +20,6 @@ export function formatError(error: unknown): string {
   if (!(error instanceof PortolanError)) return formatInternalError(error);
   const problems = problemsOf(error);
   const lines = problems.flatMap((problem) => problemLines(problem));
-  if (problems.length > 1) lines.push(`${problems.length} problems were found.`);
   const codes = [...new Set(problems.map((problem) => problem.code))];
   for (const code of codes) lines.push(`More: portolan help ${code}`);
   return printable(`${lines.join('\n')}\n`);

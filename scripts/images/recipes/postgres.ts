@@ -10,24 +10,14 @@ export const postgres: Recipe = {
   reference: 'portolan.local/cms/postgres:1.0.0',
   async plan({ apt, repositoryFolder, workFolder }) {
     const { base, rest } = await debianLayers(await apt(), ['postgresql-15'], workFolder);
-    const tree: Tree = new Map();
-    const { passwd, group } = accounts({ name: 'postgres', id: ID, home: '/var/lib/postgresql' });
-    addText(tree, 'etc/passwd', passwd);
-    addText(tree, 'etc/group', group);
-    addFolder(tree, 'var/lib/postgresql', 0o755, { uid: ID });
-    addFolder(tree, 'var/lib/postgresql/data', 0o700, { uid: ID });
-    addFolder(tree, 'run/postgresql', 0o755, { uid: ID });
-    addFolder(tree, 'docker-entrypoint-initdb.d');
-    const entrypoint = join(repositoryFolder, 'scripts/images/files/postgres/entrypoint.sh');
-    await addFile(tree, 'usr/local/bin/postgres-entrypoint', entrypoint, 0o755);
     return {
       title: 'postgres',
       description: 'PostgreSQL 15 server and client programs from Debian.',
       licenses: 'PostgreSQL',
       layers: [
-        { title: 'Debian base', tree: base.tree },
-        { title: 'PostgreSQL 15', tree: rest.tree },
-        { title: 'entry point and accounts', tree },
+        { title: 'Debian base', ...base },
+        { title: 'PostgreSQL 15', ...rest },
+        { title: 'entry point and accounts', tree: () => ownFiles(repositoryFolder) },
       ],
       config: {
         User: `${ID}:${ID}`,
@@ -49,3 +39,17 @@ export const postgres: Recipe = {
     };
   },
 };
+
+async function ownFiles(repositoryFolder: string): Promise<Tree> {
+  const tree: Tree = new Map();
+  const { passwd, group } = accounts({ name: 'postgres', id: ID, home: '/var/lib/postgresql' });
+  addText(tree, 'etc/passwd', passwd);
+  addText(tree, 'etc/group', group);
+  addFolder(tree, 'var/lib/postgresql', 0o755, { uid: ID });
+  addFolder(tree, 'var/lib/postgresql/data', 0o700, { uid: ID });
+  addFolder(tree, 'run/postgresql', 0o755, { uid: ID });
+  addFolder(tree, 'docker-entrypoint-initdb.d');
+  const entrypoint = join(repositoryFolder, 'scripts/images/files/postgres/entrypoint.sh');
+  await addFile(tree, 'usr/local/bin/postgres-entrypoint', entrypoint, 0o755);
+  return tree;
+}

@@ -1,7 +1,11 @@
 import { join } from 'node:path';
-import { debianLayers } from '../debian.ts';
+import { accounts, type DebianLayer, debianLayers } from '../debian.ts';
 import type { ImagePlan, Recipe, RecipeContext } from '../image.ts';
-import { addFile, addFolderContent, type Tree } from '../tree.ts';
+import { addFile, addFolderContent, addText, type Tree } from '../tree.ts';
+
+const ID = 101;
+/** Of nginx's packages: example sites and snippets, logs, and a server's folders. Our own configuration needs the media types only. */
+const UNUSED = /^(?:etc\/nginx\/(?!mime\.types$)|usr\/share\/nginx(?:\/|$)|var\/(?:www|log|lib\/nginx)(?:\/|$))/;
 
 /** nginx with the pages that every installation has. */
 export const web: Recipe = { reference: 'portolan.local/cms/web:1.0.0', plan: planWeb };
@@ -12,26 +16,17 @@ export const shop = featureRecipe('shop');
 
 async function planWeb({ apt, repositoryFolder, workFolder }: RecipeContext): Promise<ImagePlan> {
   const { base, rest } = await debianLayers(await apt(), ['nginx'], workFolder);
-  const server: Tree = new Map(rest.tree);
-  for (const path of server.keys()) {
-    if (/^(?:etc\/nginx\/(?!mime\.types$)|usr\/share\/nginx\/|var\/(?:www|log|lib\/nginx))/.test(path))
-      server.delete(path);
-  }
-  const files = join(repositoryFolder, 'scripts/images/files');
-  await addFile(server, 'etc/nginx/nginx.conf', join(files, 'web/nginx.conf'));
-  const site: Tree = new Map();
-  await addPages(site, join(files, 'site/core'), 'srv/www');
   return {
     title: 'web',
     description: 'nginx from Debian and the pages of the small content product.',
     licenses: 'BSD-2-Clause AND Apache-2.0',
     layers: [
-      { title: 'Debian base', tree: base.tree },
-      { title: 'nginx', tree: server },
-      { title: 'pages', tree: site },
+      { title: 'Debian base', ...base },
+      { title: 'nginx', madeOf: rest.madeOf, tree: () => serverFiles(rest) },
+      { title: 'configuration and pages', tree: () => ownFiles(join(repositoryFolder, 'scripts/images/files')) },
     ],
     config: {
-      User: '101:101',
+      User: `${ID}:${ID}`,
       // Its compiled-in log file is opened before the configuration is read.
       Entrypoint: ['/usr/sbin/nginx', '-e', 'stderr', '-g', 'daemon off;'],
       Env: ['PATH=/usr/sbin:/usr/bin', 'LANG=C.UTF-8'],
@@ -43,18 +38,35 @@ async function planWeb({ apt, repositoryFolder, workFolder }: RecipeContext): Pr
   };
 }
 
+async function serverFiles(rest: DebianLayer): Promise<Tree> {
+  return new Map([...(await rest.tree())].filter(([path]) => !UNUSED.test(path)));
+}
+
+async function ownFiles(folder: string): Promise<Tree> {
+  const tree: Tree = new Map();
+  const { passwd, group } = accounts({ name: 'web', id: ID, home: '/srv/www' });
+  addText(tree, 'etc/passwd', passwd);
+  addText(tree, 'etc/group', group);
+  await addFile(tree, 'etc/nginx/nginx.conf', join(folder, 'web/nginx.conf'));
+  await addPages(tree, join(folder, 'site/core'), 'srv/www');
+  return tree;
+}
+
 function featureRecipe(name: 'blog' | 'shop'): Recipe {
   return {
     reference: `portolan.local/cms/${name}:1.0.0`,
     async plan(context) {
       const plan = await planWeb(context);
-      const pages: Tree = new Map();
-      await addPages(pages, join(context.repositoryFolder, 'scripts/images/files/site', name), `srv/www/${name}`);
+      const tree = async (): Promise<Tree> => {
+        const pages: Tree = new Map();
+        await addPages(pages, join(context.repositoryFolder, 'scripts/images/files/site', name), `srv/www/${name}`);
+        return pages;
+      };
       return {
         ...plan,
         title: name,
         description: `The pages of the ${name}, on the web image.`,
-        layers: [...plan.layers, { title: `pages of the ${name}`, tree: pages }],
+        layers: [...plan.layers, { title: `pages of the ${name}`, tree }],
         base: { reference: web.reference, plan },
       };
     },

@@ -12,7 +12,7 @@ const ZSTD_SKIPPABLE = 0x184d2a50;
 
 /** A layer expands this many times at most, plus {@link EXPANSION_GRACE_BYTES}; real ones stay under 20 times. */
 const EXPANSION_LIMIT = 100;
-const EXPANSION_GRACE_BYTES = 1024 ** 3;
+const EXPANSION_GRACE_BYTES = 128 * 1024 * 1024;
 
 /** The layer would expand to more than the limit. */
 export class ExpansionLimitReached extends Error {}

@@ -10,6 +10,7 @@
  */
 import { Decrypter, Encrypter, type Identity, type Stanza } from 'age-encryption';
 import { FormatError } from '../errors.ts';
+import { isArmored } from './armor.ts';
 import { payloadSizeBytes } from './payload.ts';
 import { joinRecipients, parseRecipient } from './recipients.ts';
 
@@ -67,8 +68,7 @@ export function headerLengthBytes(prefix: Uint8Array): number | undefined {
     'latin1',
   );
   if (!text.startsWith(INTRO.slice(0, text.length))) {
-    const armored = text.trimStart().startsWith('-----BEGIN AGE');
-    throw malformed(armored ? 'it is armored, where a binary age file belongs' : 'it is not an age file');
+    throw malformed(isArmored(text) ? 'it is armored, where a binary age file belongs' : 'it is not an age file');
   }
   // Neither a stanza nor a line of base64 can start with `--- `: the first such line is the MAC, or the header is bad.
   const mac = text.indexOf(MAC_LINE);
@@ -115,9 +115,13 @@ export async function openHeader(header: Uint8Array, identities: readonly (strin
     const stanzas = before.stanzas();
     if (stanzas === undefined) throw malformed('its header does not follow the grammar');
     if (after.stanzas() !== undefined) throw noMatch(stanzas, identities.length);
-    throw new FormatError('AGE_HEADER_FORGED', 'the header of the age file was altered', {
-      hint: 'Take the file from its source again.',
-    });
+    throw new FormatError(
+      'AGE_HEADER_FORGED',
+      'the header of the age file was altered, or a stanza in it is malformed',
+      {
+        hint: 'Take the file from its source again.',
+      },
+    );
   }
 }
 

@@ -2,9 +2,10 @@
  * An age identity file: one secret key a line, empty lines and `#` comments skipped. Either as plain text, or as an age
  * file that a passphrase opens (`age -p`), binary or armored. Nothing of the content may show in an error.
  */
-import { armor, Decrypter, identityToRecipient } from 'age-encryption';
+import { Decrypter, identityToRecipient } from 'age-encryption';
 import type { Place } from '../../core/errors.ts';
 import { FormatError } from '../errors.ts';
+import { dearmor, isArmored } from './armor.ts';
 import { openHeader, splitFile, viewHeader } from './header.ts';
 import { openPayload } from './payload.ts';
 import { scryptIdentity } from './scrypt-identity.ts';
@@ -37,7 +38,7 @@ export async function parseIdentityFile(
     });
   }
   const text = Buffer.from(content).toString('utf8');
-  if (text.trimStart().startsWith('-----BEGIN AGE ENCRYPTED FILE-----')) {
+  if (isArmored(text)) {
     return parseLines(await openProtected(dearmor(text, at), options, at), at);
   }
   if (text.startsWith('age-encryption.org/')) return parseLines(await openProtected(content, options, at), at);
@@ -120,15 +121,4 @@ function checked(line: string, at: Place): string {
     );
   }
   return line;
-}
-
-function dearmor(text: string, at: Place): Uint8Array {
-  try {
-    return armor.decode(text);
-  } catch {
-    throw new FormatError('AGE_MALFORMED', 'the armor of the identity file is malformed', {
-      at,
-      hint: 'Copy the whole file again, with its BEGIN and END lines.',
-    });
-  }
 }

@@ -227,3 +227,10 @@ export type RawDefinition = z.output<typeof definitionSchema>;
 export function definitionJsonSchema(): Record<string, unknown> {
   return z.toJSONSchema(definitionSchema, { io: 'input' }) as Record<string, unknown>;
 }
+
+/** The text of docs/schema/bundle.schema.json. */
+export function definitionJsonSchemaText(): string {
+  const { $schema, ...rest } = definitionJsonSchema();
+  const schema = { $schema, $id: 'urn:portolan:schema:bundle:v1', title: 'bundle.yaml of Portolan', ...rest };
+  return `${JSON.stringify(schema, null, 2)}\n`;
+}

@@ -98,7 +98,7 @@ describe('packPieces', () => {
   });
 
   it('keeps at most one piece under half full', () => {
-    let pieces = packPieces([blob('0', 10)], PIECE, []);
+    let pieces: { content: readonly Fragment[] }[] = packPieces([blob('0', 10)], PIECE, []);
     const wanted = [blob('0', 10)];
     for (let day = 1; day < 30; day++) {
       wanted.push(blob(String(day), 10));

@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FormatError } from '../../../../src/formats/errors.ts';
 import { COSIGN_KEY_MAX_BYTES, openCosignKey } from '../../../../src/formats/sigstore/cosign-key.ts';
@@ -95,6 +96,24 @@ test('a key file cut at any place never opens', async () => {
     const reason = await openCosignKey(file.subarray(0, length), 'p').catch((error: unknown) => error);
     expect(reason).toBeInstanceOf(FormatError);
   }
+});
+
+test('a key file with a flipped bit never opens as another key', async () => {
+  const key = newSigningKey();
+  const file = cosignKeyFile(key.privateKey, 'p');
+  await fc.assert(
+    fc.asyncProperty(fc.nat(file.length * 8 - 1), async (bit) => {
+      const flipped = Uint8Array.from(file);
+      flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      try {
+        // A bit that means nothing, such as that of a line break, may flip.
+        expect((await openCosignKey(flipped, 'p')).keyHint).toBe(key.keyHint);
+      } catch (error) {
+        expect(error).toBeInstanceOf(FormatError);
+      }
+    }),
+    { numRuns: 30 },
+  );
 });
 
 test('neither the password nor the key is in any error', async () => {

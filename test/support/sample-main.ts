@@ -1,0 +1,4 @@
+import { runMain } from '../../src/cli/main-run.ts';
+import { loadSampleTree } from './sample-tree.ts';
+
+await runMain(process.argv.slice(2), loadSampleTree);
