@@ -73,7 +73,7 @@ JSON
         "dependencies": { "node-linux-$architecture": "$PORTOLAN_NODE_VERSION" } },
   "node_modules/node-linux-$architecture": { "version": "$PORTOLAN_NODE_VERSION", "integrity": "$integrity" } } }
 JSON
-  (cd "$work" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) ||
+  (cd "$work" && npm ci --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error >&2) ||
     node_failed 'Node could not be fetched with npm; see the lines above'
   "$work/node_modules/node-linux-$architecture/bin/node" --version >/dev/null ||
     node_failed 'the Node that npm brought does not run on this machine'
@@ -94,7 +94,7 @@ packages_are_ready() {
 
 # Installs beside and then swaps, so that a run that is killed or fails leaves what was there.
 install_packages() {
-  local wanted=$1 work arguments=(--ignore-scripts --no-audit --no-fund --loglevel=error)
+  local wanted=$1 work arguments=(--prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error)
   ! packages_are_ready "$wanted" || return 0
   command -v npm >/dev/null || node_failed 'npm is needed to install the packages of package-lock.json'
   # Whoever develops here keeps the tools for it.

@@ -42,6 +42,7 @@ export type AdapterErrorCode =
   | 'MEDIUM_BUSY'
   | 'BLOB_DAMAGED'
   | 'TARGET_NOT_EMPTY'
-  | 'PIECE_BLOB_NOT_TRUE';
+  | 'PIECE_BLOB_NOT_TRUE'
+  | 'CA_FILE_INVALID';
 
 export class AdapterError extends PortolanError<AdapterErrorCode> {}

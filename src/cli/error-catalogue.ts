@@ -1,3 +1,4 @@
+// Above 400 lines: one table of every code there is. Split up, a code could be explained twice or looked for in vain.
 import type { AdapterErrorCode } from '../adapters/errors.ts';
 import type { FormatErrorCode } from '../formats/errors.ts';
 import type { UseCaseErrorCode } from '../usecases/errors.ts';
@@ -212,6 +213,11 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     meaning:
       'The signature is genuine, but belongs to another manifest: the bundle was altered or swapped after it was signed, or the signature file was.',
     remedy: 'Take the bundle with its signature from its source again.',
+  },
+  SBOM_INDEX_TOO_LARGE: {
+    status: 1,
+    meaning: 'The images hold so many packages that the SBOM index would be larger than 256 MiB.',
+    remedy: 'Look into the image that the message names: no real system has so many packages. Or split the bundle.',
   },
   SBOM_INDEX_INVALID: {
     status: 3,
@@ -514,6 +520,12 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     meaning:
       'A blob inside a piece does not have the digest that the sealed contents give, though the piece is authentic.',
     remedy: 'The bundle was packed wrongly. Do not use it; ask the publisher for a new one.',
+  },
+  CA_FILE_INVALID: {
+    status: 2,
+    meaning: 'The file of certificate authorities holds no certificate that can be read.',
+    remedy:
+      "Give a file of certificates in PEM (-----BEGIN CERTIFICATE-----) with --ca-file, or as the registry's caFile in bundle.yaml.",
   },
   // --- use cases ---
   LOCK_STALE: {

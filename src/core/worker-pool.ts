@@ -14,6 +14,9 @@ const CONTROL_WORDS = 2;
 /** Progress is told in steps of this size: a message for every batch would cost more than it shows. */
 const PROGRESS_STEP_BYTES = 8 * 1024 * 1024;
 
+/** Jobs hold their data outside of the heap; a small young generation saves some MiB for each worker. */
+const HEAP_LIMITS = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 };
+
 export interface WorkerTask<Request> {
   /** Makes the request on the calling thread, shortly before a worker is free for it. */
   readonly prepare: () => Promise<Request> | Request;
@@ -141,10 +144,7 @@ export function createWorkerPool<Request, Reply>(options: WorkerPoolOptions): Wo
 
   function hire(): Seat<Request, Reply> {
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * Int32Array.BYTES_PER_ELEMENT));
-    const worker = new Worker(options.url, {
-      workerData: { control },
-      resourceLimits: { maxYoungGenerationSizeMb: Number(process.env.YG ?? 4), maxOldGenerationSizeMb: 64 },
-    });
+    const worker = new Worker(options.url, { workerData: { control }, resourceLimits: HEAP_LIMITS });
     const seat: Seat<Request, Reply> = { worker, control, job: undefined };
     let cause: unknown;
     worker.on('message', (message: WorkerMessage<Reply>) => receive(seat, message));

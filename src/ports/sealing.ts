@@ -51,7 +51,7 @@ export interface OpenJob {
   readonly wholeBlobs?: readonly PieceBlob[];
 }
 
-export interface PieceBlob {
+interface PieceBlob {
   readonly digest: Digest;
   readonly offsetBytes: number;
   readonly lengthBytes: number;

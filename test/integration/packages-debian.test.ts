@@ -1,5 +1,5 @@
 /** A layer made of this machine's own dpkg database, compared with what dpkg-query says of it. */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +33,8 @@ test.each([
   const format =
     '$' + '{db:Status-Status} $' + '{Package} $' + '{Version} $' + '{Architecture} $' + '{source:Package}\\n';
   const adminFolder = join(folder, 'root/var/lib/dpkg');
-  const listed = execFileSync('dpkg-query', ['--admindir', adminFolder, '-W', '-f', format], { encoding: 'utf8' })
+  const { stdout } = await run('dpkg-query', ['--admindir', adminFolder, '-W', '-f', format]);
+  const listed = stdout
     .split('\n')
     .filter((line) => line !== '' && !/^(config-files|not-installed) /.test(line))
     .map((line) => line.slice(line.indexOf(' ') + 1));

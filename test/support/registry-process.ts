@@ -10,6 +10,7 @@ export interface RegistryProcess {
   close(): Promise<void>;
 }
 
+const PROGRAM = 'registry';
 const START_ATTEMPTS = 3;
 const READY_TRIES = 200;
 
@@ -29,7 +30,7 @@ export async function startRegistryProcess(folder: string): Promise<RegistryProc
         http: { addr: host },
       }),
     );
-    const child = spawn('registry', ['serve', configPath], { stdio: 'ignore' });
+    const child = spawn(PROGRAM, ['serve', configPath], { stdio: 'ignore' });
     const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()));
     if (await isReady(host, child)) {
       return {

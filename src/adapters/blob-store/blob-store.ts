@@ -167,7 +167,8 @@ async function receive(
     try {
       for await (const chunk of stream) await writer.write(chunk);
     } catch (cause) {
-      if (options.signal?.aborted || writer.failed()) throw cause;
+      options.signal?.throwIfAborted();
+      if (writer.failed()) throw cause;
       failure = cause;
     } finally {
       await writer.flush();
@@ -216,6 +217,7 @@ function createWriter(partial: PartialFile, expected: Expected, options: PutOpti
     failed: () => failed,
     flush,
     write: async (chunk) => {
+      options.signal?.throwIfAborted();
       if (written + used + chunk.byteLength > expected.sizeBytes) {
         failed = true;
         throw sizeMismatch(expected, `more than ${expected.sizeBytes} bytes`);

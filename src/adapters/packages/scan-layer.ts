@@ -55,13 +55,12 @@ export async function scanLayer(
   const archive = extract();
   const stages = await layerStages(blob);
   // Both ends are awaited: the one that fails tells the other, and neither is left running.
-  const flow = pipeline([...stages, archive as unknown as NodeJS.WritableStream], { signal: options.signal });
+  const flow = pipeline([...stages, archive] as unknown as NodeJS.ReadWriteStream[], { signal: options.signal });
   const reading = readEntries(archive as unknown as AsyncIterable<Entry>, findings);
-  const outcomes = await Promise.allSettled([flow, reading]);
+  const [flowed, read] = await Promise.allSettled([flow, reading]);
   options.signal?.throwIfAborted();
-  for (const outcome of outcomes) {
-    if (outcome.status === 'rejected') noteFailure(outcome.reason, blob, findings);
-  }
+  if (flowed.status === 'rejected') return afterFailure(flowed.reason, blob);
+  if (read.status === 'rejected') return afterFailure(read.reason, blob);
   return conclude(findings);
 }
 
@@ -109,7 +108,7 @@ async function readEntry(entry: Entry, findings: Findings): Promise<void> {
   findings.files.delete(path);
   if (type === 'file' || type === 'contiguous-file') {
     if (size > MAX_BYTES[kind]) findings.reasons.add('limit');
-    else if (findings.packages >= DATABASE_MAX_PACKAGES) findings.reasons.add('limit');
+    else if (kind !== 'os-release' && findings.packages >= DATABASE_MAX_PACKAGES) findings.reasons.add('limit');
     else await keepFile(path, kind, entry, findings);
   } else if (type === 'link') {
     keepLink(path, normalPath(linkname ?? ''), findings);
@@ -118,22 +117,35 @@ async function readEntry(entry: Entry, findings: Findings): Promise<void> {
 }
 
 async function keepFile(path: string, kind: FileOfInterest, entry: Entry, findings: Findings): Promise<void> {
+  const chunks = entry[Symbol.asyncIterator]();
+  // Without `return`: a parser that stops early must not close the entry, which would close the whole archive.
+  const content: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => ({ next: () => chunks.next() }) };
+  await parseFile(path, kind, content, findings);
+  while (!(await chunks.next()).done);
+}
+
+async function parseFile(
+  path: string,
+  kind: FileOfInterest,
+  content: AsyncIterable<Uint8Array>,
+  findings: Findings,
+): Promise<void> {
   switch (kind) {
     case 'os-release': {
-      const distribution = await parseOsRelease(entry);
+      const distribution = await parseOsRelease(content);
       if (distribution !== undefined) findings.files.set(path, { path, distribution });
       return;
     }
     case 'npm': {
       // Many folders below node_modules hold a package.json that names no package (test data, markers of a module's type).
-      const found = parsePackageJson(await collect(entry));
+      const found = parsePackageJson(await collect(content));
       if (found !== undefined) keepPackages(path, { packages: [found], malformed: 0, truncated: false }, findings);
       return;
     }
     case 'dpkg':
-      return keepPackages(path, await parseDpkgStatus(entry), findings);
+      return keepPackages(path, await parseDpkgStatus(content), findings);
     case 'apk':
-      return keepPackages(path, await parseApkInstalled(entry), findings);
+      return keepPackages(path, await parseApkInstalled(content), findings);
   }
 }
 
@@ -156,15 +168,17 @@ function noteRemoval(list: Set<string>, path: string, findings: Findings): void 
   else findings.reasons.add('limit');
 }
 
-async function collect(entry: Entry): Promise<Buffer> {
+/** Small: entries beyond the limit of their kind do not come here. */
+async function collect(content: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of entry) chunks.push(chunk);
+  for await (const chunk of content) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 
-function noteFailure(reason: unknown, blob: LocalBlob, findings: Findings): void {
+/** How far the reader came before a stream broke is chance; the index must not depend on it, so nothing of the layer counts. */
+function afterFailure(reason: unknown, blob: LocalBlob): LayerPackages {
   if (isErrno(reason)) throw fileError(reason, blob.path, 'read');
-  findings.reasons.add(reason instanceof ExpansionLimitReached ? 'limit' : 'damaged');
+  return notRead(reason instanceof ExpansionLimitReached ? 'limit' : 'damaged');
 }
 
 function conclude(findings: Findings): LayerPackages {

@@ -4,7 +4,7 @@ import type { RegistryAnswer, RegistryClient } from './client.ts';
 import { networkFailure, protocolFailure, type RequestTarget } from './failure.ts';
 
 /** Fewer bytes than this in one window of `bodyTimeoutMs` is a server that keeps a connection busy, not a slow one. */
-const MIN_WINDOW_BYTES = 1024;
+const MIN_WINDOW_BYTES = 16 * 1024;
 
 /**
  * Opens a blob from an offset on. Raises before the first byte when the announced length is not the descriptor's. A

@@ -5,8 +5,6 @@ import { decideRetry, networkFailure, protocolFailure, type RequestTarget, statu
 import { createTransport, type TransportSettings } from './transport.ts';
 
 export interface ClientSettings extends TransportSettings {
-  /** By host as references write it: `registry.example:5000`. */
-  readonly registries?: Readonly<Record<string, { readonly plainHttp?: boolean }>>;
   readonly credentials?: CredentialLookup;
   readonly retry?: RetryPolicy;
   /** The longest wait that a registry's Retry-After is granted. 60 s. */
@@ -64,7 +62,7 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
       const { signal, ...rest } = options;
       const answer = await request(url, {
         ...rest,
-        dispatcher: transport.dispatcherFor(url),
+        dispatcher: await transport.dispatcherFor(url, target.host),
         ...(signal === undefined ? {} : { signal }),
       });
       // A body that is destroyed later must not raise where nobody listens.

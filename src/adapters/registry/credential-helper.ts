@@ -56,13 +56,14 @@ async function run(
   const child = spawn(program, ['get'], {
     stdio: ['pipe', 'pipe', 'ignore'],
     shell: false,
+    // A process group of its own, so that what the helper starts can be ended with it.
+    detached: true,
     ...(options.environment ? { env: { ...options.environment } } : {}),
   });
   const chunks: Buffer[] = [];
   let total = 0;
   const stop = (reason: unknown): void => {
-    child.kill('SIGKILL');
-    // A grandchild may hold the pipe open: we do not wait for it.
+    killGroup(child.pid);
     child.stdout.destroy();
     reject(reason);
   };
@@ -91,9 +92,18 @@ async function run(
   }
 }
 
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It ended in this moment.
+  }
+}
+
 function unusable(program: string, server: string, reason: string, cause?: unknown): AdapterError {
   return new AdapterError('CREDENTIALS_UNUSABLE', `${program} gave no credentials for ${server}: ${reason}`, {
     ...(cause === undefined ? {} : { cause }),
-    hint: `Install or repair the helper, or take it out of config.json and log in again.`,
+    hint: 'Install or repair the helper, or take it out of config.json and log in again.',
   });
 }

@@ -1,8 +1,22 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { AdapterError } from '../errors.ts';
+import { fileError } from '../files/file-error.ts';
+
+/** How one registry is reached, where it is not as most are. */
+export interface RegistryAccess {
+  /** No TLS. Never assumed, not for localhost either. */
+  readonly plainHttp?: boolean;
+  /** Absolute path of certificate authorities in PEM, trusted in all that this registry leads to, and nowhere else. */
+  readonly caFile?: string;
+}
 
 /** How connections are made. Times in milliseconds. */
 export interface TransportSettings {
+  /** By host as references write it: `registry.example:5000`. */
+  readonly registries?: Readonly<Record<string, RegistryAccess>>;
   /** Certificate authorities in PEM that are trusted beside the system's. */
   readonly caPem?: string;
   readonly proxy?: {
@@ -24,7 +38,8 @@ export interface TransportSettings {
 }
 
 export interface Transport {
-  dispatcherFor(url: URL): Dispatcher;
+  /** For a request to `url` on behalf of a registry: its token service and its storage are reached as it is. */
+  dispatcherFor(url: URL, registryHost: string): Promise<Dispatcher>;
   readonly bodyTimeoutMs: number;
   readonly documentTimeoutMs: number;
   close(): Promise<void>;
@@ -36,27 +51,69 @@ const DOCUMENT_TIMEOUT_MS = 120_000;
 
 export function createTransport(settings: TransportSettings): Transport {
   const bodyTimeoutMs = settings.bodyTimeoutMs ?? ANSWER_TIMEOUT_MS;
-  let dispatchers: { http: Dispatcher; https: Dispatcher } | undefined;
+  const byCaFile = new Map<string, Promise<Dispatchers>>();
   return {
     bodyTimeoutMs,
     documentTimeoutMs: settings.documentTimeoutMs ?? DOCUMENT_TIMEOUT_MS,
-    dispatcherFor(url) {
+    async dispatcherFor(url, registryHost) {
+      const caFile = settings.registries?.[registryHost]?.caFile ?? '';
       // Made with the first request: reading the system's certificates takes tens of milliseconds.
-      dispatchers ??= createDispatchers(settings, bodyTimeoutMs);
-      return url.protocol === 'https:' ? dispatchers.https : dispatchers.http;
+      let dispatchers = byCaFile.get(caFile);
+      if (!dispatchers) {
+        dispatchers = readAuthorities(settings.caPem, caFile).then((own) =>
+          createDispatchers(settings, bodyTimeoutMs, own),
+        );
+        byCaFile.set(caFile, dispatchers);
+      }
+      const { http, https } = await dispatchers;
+      return url.protocol === 'https:' ? https : http;
     },
     async close() {
-      await Promise.all([dispatchers?.http.destroy(), dispatchers?.https.destroy()]);
+      const made = await Promise.allSettled(byCaFile.values());
+      const all = made.flatMap((one) => (one.status === 'fulfilled' ? [one.value.http, one.value.https] : []));
+      await Promise.all(all.map((dispatcher) => dispatcher.destroy()));
     },
   };
+}
+
+interface Dispatchers {
+  readonly http: Dispatcher;
+  readonly https: Dispatcher;
+}
+
+async function readAuthorities(caPem: string | undefined, caFile: string): Promise<readonly string[]> {
+  const given = caPem === undefined ? [] : [checkedPem(caPem)];
+  if (caFile === '') return given;
+  try {
+    return [...given, checkedPem(await readFile(caFile, 'utf8'), caFile)];
+  } catch (cause) {
+    throw fileError(cause, caFile, 'read');
+  }
+}
+
+/** Node takes anything for certificates and trusts what it can read of it: a wrong file must not pass for none. */
+function checkedPem(pem: string, file?: string): string {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  try {
+    for (const block of blocks) new X509Certificate(block);
+    if (blocks.length > 0) return blocks.join('\n');
+  } catch {
+    // Said below.
+  }
+  throw new AdapterError('CA_FILE_INVALID', 'The file of certificate authorities holds no readable certificate', {
+    expected: 'certificates in PEM',
+    hint: 'Give a file of -----BEGIN CERTIFICATE----- blocks.',
+    ...(file === undefined ? {} : { at: { file } }),
+  });
 }
 
 function createDispatchers(
   settings: TransportSettings,
   bodyTimeoutMs: number,
-): { http: Dispatcher; https: Dispatcher } {
+  authorities: readonly string[],
+): Dispatchers {
   const connect = {
-    secureContext: secureContext(settings.caPem),
+    secureContext: secureContext(authorities),
     timeout: settings.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
   };
   const common = {
@@ -82,7 +139,6 @@ function createDispatchers(
 }
 
 /** Node replaces its own list when `ca` is given: the system's store and Node's are named beside ours. */
-function secureContext(caPem: string | undefined): SecureContext {
-  const own = caPem === undefined ? [] : [caPem];
-  return createSecureContext({ ca: [...getCACertificates('bundled'), ...getCACertificates('system'), ...own] });
+function secureContext(authorities: readonly string[]): SecureContext {
+  return createSecureContext({ ca: [...getCACertificates('bundled'), ...getCACertificates('system'), ...authorities] });
 }

@@ -2,19 +2,19 @@
  * The sealing engine: age files on worker threads. The calling thread wraps and unwraps file keys, one or two jobs ahead of
  * the workers; a worker does all that grows with the size.
  */
-import { constants } from 'node:fs';
-import { open as openFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Digest } from '../../core/digest.ts';
 import { createWorkerPool } from '../../core/worker-pool.ts';
-import { createHeader, headerLengthBytes, MAX_HEADER_BYTES, openHeader } from '../../formats/age/header.ts';
+import { createHeader } from '../../formats/age/header.ts';
 import { FormatError } from '../../formats/errors.ts';
-import type { EngineOptions, OpenJob, SealedPiece, SealedRun, SealingEngine } from '../../ports/sealing.ts';
+import type { DigestJob, EngineOptions, SealedPiece, SealedRun, SealingEngine } from '../../ports/sealing.ts';
 import { AdapterError } from '../errors.ts';
 import { decodeFailure } from './failure.ts';
-import { readFailure } from './local-files.ts';
-import { pieceDamaged, pieceReadFailure } from './piece-errors.ts';
-import type { OpenRequest, SealingReply, SealingRequest, SyncMode } from './requests.ts';
+import { type PieceFile, pieceDamaged, pieceReadFailure } from './piece-errors.ts';
+import { type OpenedHeader, openPieceHeader } from './piece-header.ts';
+import { assertInside, inOrder } from './piece-runs.ts';
+import type { SealingReply, SealingRequest, SyncMode } from './requests.ts';
 
 export interface SealingEngineOptions {
   /** Default: one for each processor, at least 2 and at most 4: each takes about 17 MiB. */
@@ -24,9 +24,6 @@ export interface SealingEngineOptions {
   /** Default `fsync`. `fdatasync` saves a write of times; `none` is for targets that are synced as a whole afterwards. */
   readonly sync?: SyncMode;
 }
-
-/** What most headers fit in: read first, and only what is longer costs a second read. */
-const FIRST_READ_BYTES = 8 * 1024;
 
 export function createSealingEngine(options: SealingEngineOptions = {}): SealingEngine {
   const sync = options.sync ?? 'fsync';
@@ -45,9 +42,62 @@ export function createSealingEngine(options: SealingEngineOptions = {}): Sealing
       }),
   });
 
-  async function hash(path: string, sizeBytes: number, engineOptions: EngineOptions): Promise<Digest> {
-    const reply = await pool.run({ ...engineOptions, prepare: () => ({ kind: 'digest', job: { path, sizeBytes } }) });
-    return reply as Digest;
+  async function hash(job: DigestJob, engineOptions: EngineOptions): Promise<Digest> {
+    return (await pool.run({ ...engineOptions, prepare: () => ({ kind: 'digest', job }) })) as Digest;
+  }
+
+  /**
+   * Runs a job on opened pieces. A flipped bit in a header looks like a missing identity: when a header does not open, the
+   * digest of its piece tells which it is.
+   */
+  async function runOnPieces(
+    makeRequest: (openHeaderOf: (piece: PieceFile) => Promise<OpenedHeader>) => Promise<SealingRequest>,
+    identities: readonly string[],
+    engineOptions: EngineOptions,
+  ): Promise<SealingReply> {
+    const doubtful = new Map<unknown, PieceFile>();
+    const openHeaderOf = async (piece: PieceFile) => {
+      try {
+        return await openPieceHeader(piece, identities);
+      } catch (error) {
+        if (error instanceof FormatError) doubtful.set(error, piece);
+        throw error;
+      }
+    };
+    try {
+      return await pool.run({ ...engineOptions, prepare: () => makeRequest(openHeaderOf) });
+    } catch (error) {
+      const piece = doubtful.get(error);
+      if (piece !== undefined) await assertIntact(piece, engineOptions.signal, error);
+      throw error;
+    }
+  }
+
+  /** Throws PIECE_DAMAGED, with the cause, unless the piece has the digest that it should have. */
+  async function assertIntact(piece: PieceFile, signal: AbortSignal | undefined, cause: unknown): Promise<void> {
+    const { digest, sizeBytes } = piece.expected;
+    const found = await hash({ path: piece.path, sizeBytes }, signal === undefined ? {} : { signal }).catch((error) => {
+      if (error instanceof AdapterError && error.code === 'FILE_SIZE_MISMATCH') {
+        throw pieceDamaged(piece, 'it has the wrong size', sizeBytes, error.found, cause);
+      }
+      throw pieceReadFailure(piece, error);
+    });
+    if (found !== digest) throw pieceDamaged(piece, 'its digest is wrong', digest, found, cause);
+  }
+
+  function openRuns(
+    result: 'digest' | 'bytes',
+    runs: readonly SealedRun[],
+    identities: readonly string[],
+    engineOptions: EngineOptions,
+  ): Promise<SealingReply> {
+    const makeRequest = async (openHeaderOf: (piece: PieceFile) => Promise<OpenedHeader>): Promise<SealingRequest> => {
+      for (const run of runs) assertInside(run, run.offsetBytes, run.lengthBytes);
+      const opened = [];
+      for (const run of runs) opened.push({ ...run, ...(await openHeaderOf(run)) });
+      return { kind: 'runs', runs: opened, result };
+    };
+    return runOnPieces(makeRequest, identities, engineOptions);
   }
 
   return {
@@ -60,113 +110,19 @@ export function createSealingEngine(options: SealingEngineOptions = {}): Sealing
       });
       return reply as SealedPiece;
     },
-    digest: (job, engineOptions = {}) => hash(job.path, job.sizeBytes, engineOptions),
+    digest: (job, engineOptions = {}) => hash(job, engineOptions),
     async open(job, identities, engineOptions = {}) {
       const sorted = inOrder(job);
-      let badHeader: FormatError | undefined;
-      try {
-        await pool.run({
-          ...engineOptions,
-          prepare: () =>
-            prepareOpen(sorted, identities).catch((error) => {
-              if (error instanceof FormatError) badHeader = error;
-              throw error;
-            }),
-        });
-      } catch (error) {
-        if (badHeader === undefined || error !== badHeader) throw error;
-        await assertIntact(job, engineOptions, badHeader);
-        throw badHeader;
-      }
+      await runOnPieces(
+        async (openHeaderOf) => ({ kind: 'open', job: sorted, ...(await openHeaderOf(sorted)) }),
+        identities,
+        engineOptions,
+      );
     },
     digestSealed: async (runs, identities, engineOptions = {}) =>
       (await openRuns('digest', runs, identities, engineOptions)) as Digest,
     readSealed: async (runs, identities, engineOptions = {}) =>
       (await openRuns('bytes', runs, identities, engineOptions)) as Uint8Array,
     close: () => pool.close(),
-  };
-
-  function openRuns(
-    result: 'digest' | 'bytes',
-    runs: readonly SealedRun[],
-    identities: readonly string[],
-    engineOptions: EngineOptions,
-  ): Promise<SealingReply> {
-    return pool.run({
-      ...engineOptions,
-      prepare: async () => {
-        const opened = [];
-        for (const run of runs) {
-          const header = await readHeader(run);
-          opened.push({ ...run, header, fileKey: await openHeader(header, identities) });
-        }
-        return { kind: 'runs', runs: opened, result };
-      },
-    });
-  }
-
-  /** A flipped bit in a header looks like a missing identity: the digest of the piece tells which it is. */
-  async function assertIntact(job: OpenJob, engineOptions: EngineOptions, cause: unknown): Promise<void> {
-    const { signal } = engineOptions;
-    const { digest, sizeBytes } = job.expected;
-    const found = await hash(job.path, sizeBytes, signal === undefined ? {} : { signal }).catch((error) => {
-      if (error instanceof AdapterError && error.code === 'FILE_SIZE_MISMATCH') {
-        throw pieceDamaged(job, 'it has the wrong size', sizeBytes, error.found, cause);
-      }
-      throw pieceReadFailure(job, error);
-    });
-    if (found !== digest) throw pieceDamaged(job, 'its digest is wrong', digest, found, cause);
-  }
-}
-
-async function prepareOpen(job: OpenJob, identities: readonly string[]): Promise<OpenRequest> {
-  const header = await readHeader(job);
-  return { kind: 'open', job, header, fileKey: await openHeader(header, identities) };
-}
-
-/** Reads a bounded prefix of the piece and cuts the header out of it. */
-async function readHeader(job: Pick<OpenJob, 'path' | 'expected'>): Promise<Uint8Array> {
-  try {
-    // Without O_NONBLOCK a named pipe in the place of a piece would hang here.
-    const file = await openFile(job.path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      if (!(await file.stat()).isFile()) throw new Error('it is not a regular file');
-      for (const limit of [FIRST_READ_BYTES, MAX_HEADER_BYTES]) {
-        const { bytesRead, buffer } = await file.read(new Uint8Array(limit), 0, limit, 0);
-        const prefix = buffer.subarray(0, bytesRead);
-        const length = headerLengthBytes(prefix);
-        if (length !== undefined) return prefix.slice(0, length);
-      }
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw error instanceof FormatError ? error : pieceReadFailure(job, readFailure(job.path, error));
-  }
-  throw new FormatError('AGE_MALFORMED', 'the age file is malformed: it is cut within its header', {
-    at: { file: job.path, digest: job.expected.digest },
-    hint: 'Take the file from its source again.',
-  });
-}
-
-/** Sorts the runs as the worker wants them. PIECE_RUN_OUT_OF_RANGE when one leaves the piece. */
-function inOrder(job: OpenJob): OpenJob {
-  const assertInside = (offsetBytes: number, lengthBytes: number) => {
-    const end = offsetBytes + lengthBytes;
-    if (offsetBytes >= 0 && lengthBytes >= 0 && end <= job.plaintextBytes && Number.isSafeInteger(end)) return;
-    throw new AdapterError('PIECE_RUN_OUT_OF_RANGE', 'a run of bytes lies outside of its piece', {
-      at: { file: job.path, digest: job.expected.digest },
-      expected: `within ${job.plaintextBytes} bytes`,
-      found: `${lengthBytes} bytes at ${offsetBytes}`,
-      hint: 'Do not use this bundle; ask its publisher to build it again.',
-    });
-  };
-  for (const write of job.writes) assertInside(write.pieceOffsetBytes, write.lengthBytes);
-  for (const run of job.zeroRuns) assertInside(run.offsetBytes, run.lengthBytes);
-  for (const blob of job.wholeBlobs ?? []) assertInside(blob.offsetBytes, blob.lengthBytes);
-  return {
-    ...job,
-    writes: job.writes.toSorted((a, b) => a.pieceOffsetBytes - b.pieceOffsetBytes),
-    wholeBlobs: (job.wholeBlobs ?? []).toSorted((a, b) => a.offsetBytes - b.offsetBytes),
   };
 }

@@ -2,8 +2,8 @@ import { FormatError } from '../../formats/errors.ts';
 import type { SealedPiece } from '../../ports/sealing.ts';
 import { AdapterError } from '../errors.ts';
 
-/** What an error says about a piece. */
-interface PieceFile {
+/** A piece on the medium, as the signed manifest has it. */
+export interface PieceFile {
   readonly path: string;
   readonly expected: SealedPiece;
 }

@@ -12,14 +12,14 @@ export interface SealRequest {
   readonly sync: SyncMode;
 }
 
-export interface DigestRequest {
+interface DigestRequest {
   readonly kind: 'digest';
   readonly job: DigestJob;
 }
 
 export interface OpenRequest {
   readonly kind: 'open';
-  /** Writes and zero runs in order of their offset in the piece. */
+  /** Writes and whole blobs in order of their offset in the piece. */
   readonly job: OpenJob;
   readonly header: Uint8Array;
   readonly fileKey: Uint8Array;

@@ -16,7 +16,10 @@ import type { RunsRequest, SealingReply } from './requests.ts';
 
 type Run = RunsRequest['runs'][number];
 
-/** Opens the chunks that the runs touch, and no others: each chunk is authenticated for itself. */
+/**
+ * Opens the chunks that the runs touch, and no others: each chunk is authenticated for itself. The runs lie inside of
+ * their pieces: the engine has checked that.
+ */
 export function openRuns(request: RunsRequest, buffers: BatchBuffers, control: JobControl): SealingReply {
   const hash = createHash('sha256');
   const bytes = new Uint8Array(
@@ -52,20 +55,20 @@ function openRun(run: Run, buffers: BatchBuffers, control: JobControl, take: (pa
     const firstChunk = Math.floor(run.offsetBytes / CHUNK_BYTES);
     const openChunk = chunkOpener(payloadKey(run.fileKey, nonce), firstChunk);
     const end = run.offsetBytes + run.lengthBytes;
-    const lastByte = sizeBytes - payloadStart;
+    const sealedEnd = sizeBytes - payloadStart;
     let plainAt = firstChunk * CHUNK_BYTES;
     let sealedAt = firstChunk * SEALED_CHUNK_BYTES;
     while (plainAt < end) {
       if (control.aborted()) throw new JobAborted();
       const chunks = Math.ceil((end - plainAt) / CHUNK_BYTES);
-      const batchBytes = Math.min(BATCH_SEALED_BYTES, chunks * SEALED_CHUNK_BYTES, lastByte - sealedAt);
+      const batchBytes = Math.min(BATCH_SEALED_BYTES, chunks * SEALED_CHUNK_BYTES, sealedEnd - sealedAt);
       const batch = buffers.sealed.subarray(0, batchBytes);
       readFully(source, batch, payloadStart + sealedAt);
       sealedAt += batch.length;
       let length = 0;
       for (let from = 0; from < batch.length; from += SEALED_CHUNK_BYTES) {
         const to = Math.min(batch.length, from + SEALED_CHUNK_BYTES);
-        const last = sealedAt === lastByte && to === batch.length;
+        const last = sealedAt === sealedEnd && to === batch.length;
         length += openChunk(batch.subarray(from, to), buffers.plain, length, last);
       }
       const from = Math.max(0, run.offsetBytes - plainAt);

@@ -13,7 +13,8 @@ export const spec = defineCommand({
   async run(context, { dir }) {
     const { composeInit } = await import('../../compose/bundle-inputs.ts');
     const { folder, written } = await composeInit(resolve(context.cwd, dir ?? '.'), context);
-    const shown = relative(context.cwd, folder) || '.';
+    const way = relative(context.cwd, folder) || '.';
+    const shown = way.startsWith('..') ? folder : way;
     context.output.result({ folder, written }, () =>
       [
         `Written to ${folder}:`,

@@ -30,7 +30,7 @@ export const spec = defineCommand({
     };
     context.output.result(fields, () =>
       [
-        `${report.tag}: ${problems.length === 0 ? 'verified' : `${problems.length} problems`}`,
+        `${report.tag}: ${problems.length === 0 ? 'verified' : plural(problems.length)}`,
         report.signedBy ? `  signed by   ${report.signedBy.name} (${report.signedBy.keyHint})` : '  signed by   nobody you trust',
         `  checked     ${report.files} files, ${formatBytes(report.sizeBytes)}`,
         `  manifest    ${report.manifestDigest}`,
@@ -40,10 +40,14 @@ export const spec = defineCommand({
       ].join('\n'),
     );
     if (problems.length === 0) return;
-    throw new UseCaseError('BUNDLE_NOT_RIGHT', `${report.tag} is not right: ${problems.length} problems`, {
+    throw new UseCaseError('BUNDLE_NOT_RIGHT', `${report.tag} is not right: ${plural(problems.length)}`, {
       at: { file: address.folder },
       others: problems,
       hint: 'Do not import it. Copy what is named again, or get the bundle again.',
     });
   },
 });
+
+function plural(problems: number): string {
+  return problems === 1 ? '1 problem' : `${problems} problems`;
+}

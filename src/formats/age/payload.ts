@@ -61,8 +61,8 @@ export function chunkSealer(key: KeyObject): ChunkStep {
 }
 
 /**
- * Opens chunks in order, from chunk `start`; `input` is ciphertext and tag of one chunk. Throws AGE_PAYLOAD_DAMAGED for a chunk that does not
- * authenticate; what then lies in `output` must not be used.
+ * Opens chunks in order, from chunk `start`; `input` is ciphertext and tag of one chunk. Throws AGE_PAYLOAD_DAMAGED for a
+ * chunk that does not authenticate; what then lies in `output` must not be used.
  */
 export function chunkOpener(key: KeyObject, start = 0): ChunkStep {
   const nextNonce = chunkNonces(start);

@@ -11,7 +11,7 @@ import { Encrypter } from 'age-encryption';
 import type { Place } from '../../core/errors.ts';
 import { FormatError } from '../errors.ts';
 
-export type RecipientKind = 'classic' | 'post-quantum';
+type RecipientKind = 'classic' | 'post-quantum';
 
 export interface Recipient {
   readonly kind: RecipientKind;

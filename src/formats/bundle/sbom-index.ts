@@ -1,5 +1,5 @@
 /**
- * The SBOM index of a bundle (docs/format-bundle.md, "SBOM index"): canonical JSON, deterministic, one for all images.
+ * The SBOM index of a bundle (docs/format-sbom-index.md): canonical JSON, deterministic, one for all images.
  * It says where every image comes from and what is installed in it. Packages carry Package URLs, so that a scanner or a
  * converter to CycloneDX or SPDX needs nothing else. SBOMs that publishers attached are carried as they are; the index
  * names them.
@@ -11,9 +11,9 @@ import { FormatError } from '../errors.ts';
 import { LAYER_REASONS } from '../packages/layer-packages.ts';
 import { PACKAGE_TYPES } from '../packages/package.ts';
 
-export const SBOM_INDEX_MEDIA_TYPE = 'application/vnd.portolan.bundle.sbom-index.v1+json';
-/** About half a million packages. */
-export const SBOM_INDEX_MAX_BYTES = 128 * 1024 * 1024;
+const SBOM_INDEX_MEDIA_TYPE = 'application/vnd.portolan.bundle.sbom-index.v1+json';
+/** What readers take. About a million packages. */
+export const SBOM_INDEX_MAX_BYTES = 256 * 1024 * 1024;
 
 const digest = z.custom<Digest>(isDigest, 'a digest: sha256: and 64 lower-case hexadecimal digits');
 const text = z.string().min(1);
@@ -66,8 +66,15 @@ export type SbomPlatform = z.infer<typeof platformSchema>;
 export type SbomImage = z.infer<typeof imageSchema>;
 export type SbomIndex = z.infer<typeof indexSchema>;
 
-/** Sorts what has no order of its own; layers keep theirs. The same images give the same bytes. */
-export function encodeSbomIndex(images: readonly SbomImage[]): Uint8Array {
+/**
+ * Sorts what has no order of its own; layers keep theirs. The same images give the same bytes.
+ * @throws FormatError SBOM_INDEX_TOO_LARGE
+ */
+export function encodeSbomIndex(
+  images: readonly SbomImage[],
+  options: { readonly maxBytes?: number } = {},
+): Uint8Array {
+  const { maxBytes = SBOM_INDEX_MAX_BYTES } = options;
   const sorted = images
     .map((image) => ({
       ...image,
@@ -79,7 +86,25 @@ export function encodeSbomIndex(images: readonly SbomImage[]): Uint8Array {
       ),
     }))
     .sort(by(({ reference, root }) => `${reference}\n${root.digest}`));
-  return new TextEncoder().encode(canonicalJson({ mediaType: SBOM_INDEX_MEDIA_TYPE, images: sorted }));
+  // Image by image: the text of all could be longer than a string can be.
+  const encoder = new TextEncoder();
+  const parts = [encoder.encode('{"images":[')];
+  const end = encoder.encode(`],"mediaType":${canonicalJson(SBOM_INDEX_MEDIA_TYPE)}}`);
+  let sizeBytes = (parts[0]?.length ?? 0) + end.length;
+  for (const [index, image] of sorted.entries()) {
+    const part = encoder.encode(`${index === 0 ? '' : ','}${canonicalJson(image)}`);
+    sizeBytes += part.length;
+    if (sizeBytes > maxBytes) throw tooLarge(image.reference, maxBytes);
+    parts.push(part);
+  }
+  return Buffer.concat([...parts, end]);
+}
+
+function tooLarge(reference: string, maxBytes: number): FormatError {
+  return new FormatError('SBOM_INDEX_TOO_LARGE', `too many packages are installed in the images, up to ${reference}`, {
+    expected: `an SBOM index of at most ${maxBytes} bytes`,
+    hint: 'Look into that image: no real system has so many packages. Or split the bundle.',
+  });
 }
 
 /** @throws FormatError SBOM_INDEX_INVALID */

@@ -12,7 +12,7 @@ export const LAYER_REASONS = [
   /** Not a tar archive by its media type. */
   'media-type',
   'encrypted',
-  /** The archive or its compression is damaged; what came before was read. */
+  /** The archive or its compression is damaged. */
   'damaged',
   /** It expands to far more than a layer should, or names more than real systems have. */
   'limit',

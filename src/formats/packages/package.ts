@@ -24,11 +24,11 @@ export interface ParsedPackages {
   readonly truncated: boolean;
 }
 
-/** Ten times the largest real system. */
-export const DATABASE_MAX_PACKAGES = 100_000;
+/** In one database, and in all of one layer: several times the largest real system. */
+export const DATABASE_MAX_PACKAGES = 50_000;
 
 const MAX_TEXT_LENGTH = 256;
-const MAX_LICENSE_LENGTH = 1024;
+const MAX_LICENSE_LENGTH = 512;
 // Line breaks, terminal escapes, the directional marks that make text read as something else, lone surrogates.
 const UNFIT = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 

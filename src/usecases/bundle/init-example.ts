@@ -53,7 +53,7 @@ providers:
 features:
   shop:
     default: false
-    on: { shop: { enabled: true } }
+    on: { shop: { title: Our shop } }
 
 charts:
   - name: example
@@ -97,8 +97,6 @@ version: 0.1.0
 `;
 
 const CHART_VALUES = `greeting: Hello
-shop:
-  enabled: false
 `;
 
 const GREETING = `apiVersion: v1
@@ -109,14 +107,12 @@ data:
   greeting: {{ .Values.greeting | quote }}
 `;
 
-const SHOP = `{{- if .Values.shop.enabled }}
-apiVersion: v1
+const SHOP = `apiVersion: v1
 kind: ConfigMap
 metadata:
   name: {{ .Release.Name }}-shop
 data:
-  open: "true"
-{{- end }}
+  title: {{ .Values.shop.title | quote }}
 `;
 
 const K3S_VALUES = `greeting: Hello from k3s

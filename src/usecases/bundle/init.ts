@@ -1,7 +1,8 @@
 import { basename, dirname, join, resolve } from 'node:path';
 import type { ProjectFiles } from '../../ports/project-files.ts';
 import { UseCaseError } from '../errors.ts';
-import { exampleFiles } from './init-example.ts';
+import { type ExampleFile, exampleFiles } from './init-example.ts';
+import { DEFINITION_FILE_NAME } from './lock-definition.ts';
 
 export interface InitReport {
   readonly folder: string;
@@ -22,13 +23,14 @@ export async function initBundle(
 ): Promise<InitReport> {
   const root = resolve(folder);
   const example = exampleFiles(nameFor(root));
-  const finished = (await files.kind(join(root, 'bundle.yaml'))) !== 'absent';
+  const definition = join(root, DEFINITION_FILE_NAME);
+  if ((await files.kind(definition)) !== 'absent') throw alreadyThere(definition);
   const conflicts: UseCaseError[] = [];
-  const missing: typeof example[number][] = [];
+  const missing: ExampleFile[] = [];
   for (const file of example) {
     const path = join(root, file.path);
     if ((await files.kind(path)) === 'absent') missing.push(file);
-    else if (finished || !(await holds(path, file.text, files))) conflicts.push(alreadyThere(path));
+    else if (!(await holds(path, file.text, files))) conflicts.push(alreadyThere(path));
   }
   const [first, ...others] = conflicts;
   if (first !== undefined) throw others.length === 0 ? first : alreadyThere(first.at?.file ?? root, others);

@@ -13,7 +13,7 @@ const help = (...words: string[]) => helpFor(words, tree, (path) => commandHelpT
 describe('portolan help', () => {
   test.each(Object.keys(ERROR_CATALOGUE))('explains %s', (code) => {
     const answer = help(code.toLowerCase());
-    expect(answer.fields).toMatchObject({ code, status: ERROR_CATALOGUE[code as never].status });
+    expect(answer.fields).toMatchObject({ code, status: ERROR_CATALOGUE[code as keyof typeof ERROR_CATALOGUE].status });
     expect(answer.text).toContain(code);
   });
 

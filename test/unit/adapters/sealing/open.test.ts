@@ -122,7 +122,7 @@ describe('a piece that is not right is refused', () => {
       at: { digest: sealed.digest },
     });
     const pipe = join(folder, 'pipe');
-    execFileSync('mkfifo', [pipe]);
+    execFileSync('/usr/bin/mkfifo', [pipe]);
     for (const path of [folder, pipe]) {
       expect(await failure(job({ path }))).toMatchObject({
         name: 'AdapterError',

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { canonicalJson } from '../../../../src/core/canonical-json.ts';
 import { digestOf } from '../../../../src/core/digest.ts';
 import { decodeSbomIndex, encodeSbomIndex, type SbomImage } from '../../../../src/formats/bundle/sbom-index.ts';
 import { FormatError } from '../../../../src/formats/errors.ts';
@@ -107,5 +108,19 @@ test('arbitrary bytes are refused with our own error', () => {
         expect(() => decodeSbomIndex(bytes)).toThrow(code);
       },
     ),
+  );
+});
+
+test('it is canonical JSON', () => {
+  const bytes = encodeSbomIndex([image('b'), image('a')]);
+  expect(canonicalJson(JSON.parse(Buffer.from(bytes).toString()))).toBe(Buffer.from(bytes).toString());
+});
+
+test('an index that no reader would take is not written', () => {
+  const images = [image('a'), image('b')];
+  const { length } = encodeSbomIndex(images);
+  expect(encodeSbomIndex(images, { maxBytes: length })).toHaveLength(length);
+  expect(() => encodeSbomIndex(images, { maxBytes: length - 1 })).toThrow(
+    expect.objectContaining({ constructor: FormatError, code: 'SBOM_INDEX_TOO_LARGE' }),
   );
 });

@@ -1,0 +1,180 @@
+import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Digest } from '../../core/digest.ts';
+import { MANIFEST_MAX_BYTES } from '../../formats/bundle/manifest.ts';
+import { BUNDLE_ARTIFACT_TYPE } from '../../formats/bundle/media-types.ts';
+import { decodeLayoutMarker, LAYOUT_MARKER } from '../../formats/oci/layout.ts';
+import type { Descriptor } from '../../formats/oci/types.ts';
+import { SIGNATURE_MEDIA_TYPE } from '../../formats/sigstore/signature-bundle.ts';
+import { AdapterError } from '../errors.ts';
+import { isTemporaryName, syncFolder, temporaryName, writeFileDurable } from '../files/durable.ts';
+import { fileError, isErrno } from '../files/file-error.ts';
+import { isGone } from '../files/process-lock.ts';
+import { readSmall, statPlain } from './medium-files.ts';
+
+/** The names in the folder of a medium. */
+export interface MediumPaths {
+  readonly folder: string;
+  readonly marker: string;
+  readonly index: string;
+  /** blobs/sha256 */
+  readonly blobs: string;
+  /** Holds the lock and everything half written. Ignored by every reader of an OCI layout. */
+  readonly work: string;
+  readonly lock: string;
+}
+
+export function mediumPaths(folder: string): MediumPaths {
+  const work = join(folder, '.portolan');
+  return {
+    folder,
+    marker: join(folder, 'oci-layout'),
+    index: join(folder, 'index.json'),
+    blobs: join(folder, 'blobs', 'sha256'),
+    work,
+    lock: join(work, 'lock'),
+  };
+}
+
+const MARKER_MAX_BYTES = 4096;
+/** What a fresh stick has of its desktop or file system. */
+const HARMLESS = new Set(['lost+found', 'System Volume Information', '.Trash-1000', '.fseventsd', '.Spotlight-V100']);
+const OUR_NAMES = new Set(['oci-layout', 'blobs', '.portolan', 'README.txt']);
+/** What a medium may hold: bundles and their signatures. Anything else is somebody's image layout, not ours to write. */
+const OUR_ARTIFACT_TYPES = new Set<string>([BUNDLE_ARTIFACT_TYPE, SIGNATURE_MEDIA_TYPE]);
+
+/**
+ * Holds a folder against what a medium is.
+ *
+ * @throws AdapterError MEDIUM_NOT_FOUND, MEDIUM_NOT_OURS, FILE_UNREADABLE; FormatError LAYOUT_INVALID
+ */
+export async function assertMedium(paths: MediumPaths, create: boolean): Promise<void> {
+  const { folder } = paths;
+  const names = await readdir(folder).catch((cause) => {
+    if (isErrno(cause) && cause.code === 'ENOENT') return undefined;
+    if (isErrno(cause) && cause.code === 'ENOTDIR') return ['(a file, not a folder)'];
+    throw fileError(cause, folder, 'read');
+  });
+  if (names === undefined || names.length === 0) {
+    if (create) return;
+    throw new AdapterError('MEDIUM_NOT_FOUND', names ? `${folder} is empty` : `There is no folder ${folder}`, {
+      at: { file: folder },
+      hint: 'Name the folder of the medium: the one that holds index.json and blobs. Is the stick mounted?',
+    });
+  }
+  const marker = await readSmall(paths.marker, MARKER_MAX_BYTES);
+  if (marker !== undefined) decodeLayoutMarker(marker);
+  if (marker !== undefined && (await statPlain(paths.index)) !== undefined) return;
+  // A writer that was killed before its first commit leaves no index.json.
+  const foreign = names.find((name) => !isOurName(name));
+  if (create && foreign === undefined) return;
+  if (create) throw notOurs(folder, `it holds ${foreign} and ${marker === undefined ? 'no oci-layout' : 'no index.json'}`);
+  if (marker === undefined) throw notOurs(folder, 'it has no oci-layout', READ_HINT);
+  throw new AdapterError('MEDIUM_NOT_FOUND', `${folder} holds no finished bundle`, {
+    at: { file: paths.index },
+    hint: 'The build that wrote it did not finish: run it again.',
+  });
+}
+
+function isOurName(name: string): boolean {
+  return HARMLESS.has(name) || OUR_NAMES.has(name) || name.endsWith('.sigstore.json') || isTemporaryName(name);
+}
+
+/**
+ * Refuses to write where index.json names anything but bundles and their signatures. Movers drop or change the artifact
+ * type of an entry: then its manifest tells.
+ *
+ * @throws AdapterError MEDIUM_NOT_OURS
+ */
+export async function assertOurEntries(
+  folder: string,
+  entries: readonly Descriptor[],
+  readBlob: (digest: Digest, maxBytes: number) => Promise<Uint8Array>,
+): Promise<void> {
+  for (const { artifactType, digest } of entries) {
+    if (OUR_ARTIFACT_TYPES.has(artifactType ?? '')) continue;
+    const bytes = await readBlob(digest, MANIFEST_MAX_BYTES).catch(() => undefined);
+    if (bytes !== undefined && OUR_ARTIFACT_TYPES.has(artifactTypeOf(bytes))) continue;
+    throw notOurs(folder, `its index.json names ${digest}, which is no bundle`);
+  }
+}
+
+function artifactTypeOf(manifest: Uint8Array): string {
+  try {
+    return String((JSON.parse(new TextDecoder().decode(manifest)) as { artifactType?: unknown } | null)?.artifactType);
+  } catch {
+    return '';
+  }
+}
+
+/**
+ * Creates what is missing, the marker first: from then on the folder is known as ours.
+ *
+ * @returns whether the folder itself is new.
+ * @throws AdapterError MEDIUM_NOT_OURS, NO_SPACE, READ_ONLY, FILE_UNWRITABLE
+ */
+export async function createMediumFolder(paths: MediumPaths): Promise<boolean> {
+  const { folder, blobs, work, marker } = paths;
+  try {
+    const isNew = await mkdir(folder).then(
+      () => true,
+      (cause) => {
+        if (!isErrno(cause) || cause.code !== 'EEXIST') throw cause;
+        return false;
+      },
+    );
+    // A link here would let the one who made the medium choose where files are written and removed.
+    for (const path of [dirname(blobs), blobs, work]) {
+      const facts = await statPlain(path);
+      if (facts !== undefined && !facts.isDirectory()) throw notOurs(folder, `${path} is not a folder of its own`);
+    }
+    if ((await readSmall(marker, MARKER_MAX_BYTES)) === undefined) {
+      await writeFileDurable(marker, LAYOUT_MARKER);
+      await syncFolder(dirname(folder));
+    }
+    await mkdir(blobs, { recursive: true });
+    await mkdir(work, { recursive: true });
+    return isNew;
+  } catch (cause) {
+    throw fileError(cause, folder, 'write');
+  }
+}
+
+/** Clears what a writer left that was killed: files under temporary names, and its part of the lock. Needs the lock. */
+export async function clearLeftovers({ folder, blobs, work, lock }: MediumPaths): Promise<void> {
+  for (const path of [folder, blobs]) {
+    for (const name of await readdir(path)) if (isTemporaryName(name)) await rm(join(path, name), { force: true });
+  }
+  for (const name of await readdir(work)) {
+    const path = join(work, name);
+    if (name.endsWith('.part') || isTemporaryName(name) || (path !== lock && (await isGone(path)))) await rm(path, { force: true });
+  }
+}
+
+/** After the last writer: nothing of a writer stays behind, and nothing at all of one that wrote nothing. */
+export async function leaveMediumFolder(paths: MediumPaths, isNew: boolean): Promise<void> {
+  const { folder, blobs, work, index, marker } = paths;
+  // Another writer's lock keeps the folder, and it tidies up in its turn.
+  if (!(await removed(work)) || (await statPlain(index)) !== undefined) return;
+  if (!(await removed(blobs)) || !(await removed(dirname(blobs)))) return;
+  const others = (await readdir(folder)).filter((name) => name !== 'oci-layout' && !HARMLESS.has(name));
+  if (others.length > 0) return;
+  // Renamed first: a rename can be undone by nobody's crash, and the folder is then empty or a medium.
+  const gone = temporaryName(marker);
+  await rename(marker, gone).catch(() => {});
+  await rm(gone, { force: true });
+  if (isNew) await removed(folder);
+}
+
+async function removed(folder: string): Promise<boolean> {
+  return rmdir(folder).then(
+    () => true,
+    () => false,
+  );
+}
+
+const READ_HINT = 'Name the folder of the medium: the one that holds index.json and blobs.';
+
+function notOurs(folder: string, why: string, hint = 'Name an empty or a new folder. Nothing was written.'): AdapterError {
+  return new AdapterError('MEDIUM_NOT_OURS', `${folder} is not a medium of bundles: ${why}`, { at: { file: folder }, hint });
+}
