@@ -5,11 +5,12 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { withLock } from './lock.ts';
 import { run } from './process.ts';
+import { withWorkFolder } from './work-folder.ts';
 
 export type Architecture = 'amd64' | 'arm64';
 
@@ -89,7 +90,14 @@ export async function openApt(
     await writeFile(statusPath, status);
     const stamp = join(folder, 'lists-fetched');
     if (Date.now() - (await modifiedMs(stamp)) < LISTS_MAX_AGE_MS) return;
-    await apt(['update']);
+    try {
+      await apt(['update']);
+    } catch (cause) {
+      // With lists of before and what was fetched before, a build without network can still go on.
+      if ((await modifiedMs(stamp)) === 0) throw cause;
+      process.stderr.write(`scripts/image: the package lists are those of before: ${(cause as Error).message}\n`);
+      return;
+    }
     await writeFile(stamp, '');
   });
 
@@ -128,17 +136,14 @@ export async function openApt(
       const missing: DebianPackage[] = [];
       for (const item of found) if ((await sha256Of(item.path)) !== item.sha256) missing.push(item);
       if (missing.length > 0) {
-        const arriving = await mkdtemp(join(debs, '.arriving-'));
-        try {
+        await withWorkFolder(debs, async (arriving) => {
           await apt(['download', ...missing.map(({ name, version }) => `${name}=${version}`)], arriving);
           for (const item of missing) {
-            const arrived = join(arriving, item.path.slice(debs.length + 1));
+            const arrived = join(arriving, basename(item.path));
             if ((await sha256Of(arrived)) !== item.sha256) throw new Error(`${arrived} is not what the lists say.`);
             await rename(arrived, item.path);
           }
-        } finally {
-          await rm(arriving, { recursive: true, force: true });
-        }
+        });
       }
       return found.sort((a, b) => (a.name < b.name ? -1 : 1));
     },

@@ -8,15 +8,15 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { Transform, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { constants, createZstdCompress } from 'node:zlib';
+import { constants, createZstdCompress, type ZstdCompress } from 'node:zlib';
 import { type Pack, pack } from 'tar-stream';
 import { type Digest, digestFromHex } from '../../src/core/digest.ts';
 import type { Tree, TreeEntry } from './tree.ts';
 
 export const LAYER_MEDIA_TYPE = 'application/vnd.oci.image.layer.v1.tar+zstd';
 /**
- * The compressor is fed in steps of this size. Its output depends on where its input is cut (zstd 1.5.7), and where a
- * stream is cut depends on the disk and the scheduler.
+ * The compressor is fed in steps of this size, one after the other: its output depends on where its input is cut
+ * (zstd 1.5.7), and where a stream is cut depends on the disk and the scheduler.
  */
 const STEP_BYTES = 1024 * 1024;
 /** Level 12 takes twice the time for one per cent less. */
@@ -37,13 +37,49 @@ export async function writeLayer(tree: Tree, path: string): Promise<WrittenLayer
   const compressor = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL } });
   await Promise.all([
     fill(archive, withParents(tree)),
-    pipeline(archive, hashed(plain), evenSteps(), compressor, hashed(packed), createWriteStream(path, { flush: true })),
+    feed(compressor, archive as unknown as AsyncIterable<Uint8Array>, plain),
+    pipeline(compressor, hashed(packed), createWriteStream(path, { flush: true })),
   ]);
   return {
     digest: digestFromHex(packed.digest('hex')),
     sizeBytes: (await stat(path)).size,
     diffId: digestFromHex(plain.digest('hex')),
   };
+}
+
+async function feed(compressor: ZstdCompress, archive: AsyncIterable<Uint8Array>, plain: Hash): Promise<void> {
+  try {
+    for await (const step of evenSteps(archive)) {
+      plain.update(step);
+      await new Promise<void>((resolve, reject) => {
+        compressor.write(step, (error) => (error ? reject(error) : resolve()));
+      });
+    }
+    // Only now: Node compresses a last step that is still waiting in another way than one that is done.
+    compressor.end();
+  } catch (cause) {
+    compressor.destroy(cause as Error);
+    throw cause;
+  }
+}
+
+/** Passes on its input in pieces of STEP_BYTES; the last one may be shorter. */
+export async function* evenSteps(input: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Buffer> {
+  let step = Buffer.alloc(STEP_BYTES);
+  let filledBytes = 0;
+  for await (const chunk of input) {
+    for (let offset = 0; offset < chunk.length; ) {
+      const part = chunk.subarray(offset, offset + STEP_BYTES - filledBytes);
+      step.set(part, filledBytes);
+      offset += part.length;
+      filledBytes += part.length;
+      if (filledBytes < STEP_BYTES) continue;
+      yield step;
+      step = Buffer.alloc(STEP_BYTES);
+      filledBytes = 0;
+    }
+  }
+  if (filledBytes > 0) yield step.subarray(0, filledBytes);
 }
 
 async function fill(archive: Pack, entries: readonly (readonly [string, TreeEntry])[]): Promise<void> {
@@ -87,31 +123,6 @@ function withParents(tree: Tree): (readonly [string, TreeEntry])[] {
     }
   }
   return [...all].sort(([a], [b]) => (a < b ? -1 : 1));
-}
-
-/** Passes on its input in pieces of STEP_BYTES; the last one may be shorter. */
-export function evenSteps(): Transform {
-  let step = Buffer.alloc(STEP_BYTES);
-  let filledBytes = 0;
-  return new Transform({
-    readableHighWaterMark: 2 * STEP_BYTES,
-    transform(chunk: Buffer, _encoding, done) {
-      for (let offset = 0; offset < chunk.length; ) {
-        const copied = chunk.copy(step, filledBytes, offset);
-        offset += copied;
-        filledBytes += copied;
-        if (filledBytes < STEP_BYTES) break;
-        this.push(step);
-        step = Buffer.alloc(STEP_BYTES);
-        filledBytes = 0;
-      }
-      done();
-    },
-    flush(done) {
-      this.push(step.subarray(0, filledBytes));
-      done();
-    },
-  });
 }
 
 /** Passes on what it hashes. */

@@ -2,13 +2,14 @@
  * An OCI image layout that several builds share. A build stages its blobs aside and commits them with its tag in one
  * step: index.json is replaced by a rename, and blobs that only the replaced tag used are removed after it.
  */
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileDurable } from '../../src/adapters/files/durable.ts';
+import { syncFolder, writeFileDurable } from '../../src/adapters/files/durable.ts';
 import { canonicalJson } from '../../src/core/canonical-json.ts';
 import { type Digest, digestOf, hexOf } from '../../src/core/digest.ts';
 import type { Descriptor } from '../../src/formats/oci/types.ts';
 import { withLock } from './lock.ts';
+import { withWorkFolder } from './work-folder.ts';
 
 export const INDEX_MEDIA_TYPE = 'application/vnd.oci.image.index.v1+json';
 export const MANIFEST_MEDIA_TYPE = 'application/vnd.oci.image.manifest.v1+json';
@@ -30,10 +31,9 @@ export async function updateLayout(
   build: (staged: StagedBlobs) => Promise<Descriptor>,
 ): Promise<Descriptor> {
   await mkdir(join(layoutFolder, 'blobs', 'sha256'), { recursive: true });
-  const folder = await mkdtemp(join(layoutFolder, '.building-'));
-  const taken = new Map<Digest, string>();
-  try {
-    const staged: StagedBlobs = {
+  return withWorkFolder(layoutFolder, async (folder) => {
+    const taken = new Map<Digest, string>();
+    const descriptor = await build({
       folder,
       async take(path, digest) {
         taken.set(digest, path);
@@ -46,16 +46,14 @@ export async function updateLayout(
         taken.set(digest, path);
         return { digest, size: Buffer.byteLength(text) };
       },
-    };
-    const descriptor = await build(staged);
+    });
     await withLock(join(layoutFolder, '.lock'), async () => {
       for (const [digest, path] of taken) await rename(path, blobPath(layoutFolder, digest));
+      await syncFolder(join(layoutFolder, 'blobs', 'sha256'));
       await commit(layoutFolder, reference, descriptor);
     });
     return descriptor;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 async function commit(layoutFolder: string, reference: string, descriptor: Descriptor): Promise<void> {

@@ -5,11 +5,11 @@ const LIMIT_MS = 300_000;
 
 /** Runs `work` while this process alone holds `path`. A lock whose process is gone is taken over; others are waited for. */
 export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
-  for (let waitedMs = 0; ; waitedMs += 100) {
+  for (let waitedMs = 0; ; waitedMs += 50) {
     if (await take(path)) break;
     if (waitedMs >= LIMIT_MS)
       throw new Error(`Another build holds ${path}. Wait for it, or remove the file if there is none.`);
-    await wait(100);
+    await wait(50);
   }
   try {
     return await work();
@@ -33,7 +33,8 @@ async function take(path: string): Promise<boolean> {
   return false;
 }
 
-function isRunning(pid: number): boolean {
+/** Whether a process with this number is there, whoever's it is. */
+export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

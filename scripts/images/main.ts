@@ -16,12 +16,12 @@ layout. Names: ${Object.keys(recipes).join(', ')}, or all.
   --arch ARCH    amd64 or arm64; given twice, the tag names an index of both (default: this machine's)
   --json         one line of JSON for each image on standard output
 
-Needs apt-get and dpkg-deb (Debian bookworm), go for pause, npm for portolan.
+Needs apt-get and dpkg-deb of Debian 12 with its package sources, go for pause, npm for portolan.
 
 Examples:
   scripts/image web
   scripts/image all --out bundles/cms/.images
-  crane validate --fast --tarball <(tar -C ~/.cache/portolan/images -c .)
+  scripts/image portolan --arch amd64 --arch arm64 --json
 `;
 
 const NATIVE: Readonly<Record<string, Architecture>> = { x64: 'amd64', arm64: 'arm64' };

@@ -1,8 +1,9 @@
 /** Node itself, from npm: the package holds the official program and has no install script. */
-import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Architecture } from './apt.ts';
 import { run } from './process.ts';
+import { withWorkFolder } from './work-folder.ts';
 
 export const NODE_CPU = { amd64: 'x64', arm64: 'arm64' } as const;
 
@@ -28,10 +29,12 @@ export async function fetchNode(
   }
   const name = `node-linux-${cpu}`;
   const target = join(cacheFolder, `node-${version}-${cpu}`);
-  const folder = join(target, 'node_modules', name);
-  if (await stat(join(folder, 'bin/node')).catch(() => undefined)) return { version, integrity, folder };
-  const work = await mkdtemp(join(cacheFolder, '.node-'));
-  try {
+  // scripts/lib/node.sh may have fetched the very same package beside this cache.
+  for (const installed of [join(cacheFolder, '..', 'node', version), target]) {
+    const folder = join(installed, 'node_modules', name);
+    if (await stat(join(folder, 'bin/node')).catch(() => undefined)) return { version, integrity, folder };
+  }
+  await withWorkFolder(cacheFolder, async (work) => {
     const owner = { name: 'image-node', version: '1.0.0' };
     const dependencies = { [name]: version };
     const packages = { '': { ...owner, dependencies }, [`node_modules/${name}`]: { version, integrity } };
@@ -40,10 +43,8 @@ export async function fetchNode(
     await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--os=linux', `--cpu=${cpu}`], {
       cwd: work,
     });
-    await rm(target, { recursive: true, force: true });
-    await rename(work, target);
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
-  return { version, integrity, folder };
+    await mkdir(target, { recursive: true });
+    await rename(join(work, 'node_modules'), join(target, 'node_modules'));
+  });
+  return { version, integrity, folder: join(target, 'node_modules', name) };
 }

@@ -10,7 +10,7 @@ portolan_peers=${PORTOLAN_PEERS:-$portolan_cache/peers}
 readonly AGE_VECTORS_VERSION=v0.0.0-20251208015420-e9274a7bdbfd
 
 peer_names() {
-  printf '%s\n' age cosign crane oras helm registry age-vectors postgres
+  printf '%s\n' age cosign crane oras helm registry skopeo jq age-vectors postgres
 }
 
 # The lowest version that does. What Debian's unstable distribution has now may be newer, of the same major version.
@@ -31,6 +31,10 @@ peer_problem() {
   case $name in
     age-vectors)
       [[ -f $portolan_peers/age-vectors/$AGE_VECTORS_VERSION/testdata/x25519 ]] || echo 'the age test vectors are missing'
+      return
+      ;;
+    skopeo | jq)
+      "$name" --version >/dev/null 2>&1 || echo 'not on PATH'
       return
       ;;
     postgres)

@@ -42,7 +42,9 @@ export type AdapterErrorCode =
   | 'MEDIUM_BUSY'
   | 'BLOB_DAMAGED'
   | 'TARGET_NOT_EMPTY'
+  | 'TARGET_BUSY'
   | 'PIECE_BLOB_NOT_TRUE'
-  | 'CA_FILE_INVALID';
+  | 'CA_FILE_INVALID'
+  | 'PROXY_INVALID';
 
 export class AdapterError extends PortolanError<AdapterErrorCode> {}

@@ -515,6 +515,11 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     meaning: 'The folder to unpack into holds something already.',
     remedy: 'Name a new or an empty folder.',
   },
+  TARGET_BUSY: {
+    status: 1,
+    meaning: 'Another process is unpacking into the same folder.',
+    remedy: 'Wait until it is done, or name another folder.',
+  },
   PIECE_BLOB_NOT_TRUE: {
     status: 3,
     meaning:
@@ -526,6 +531,11 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     meaning: 'The file of certificate authorities holds no certificate that can be read.',
     remedy:
       "Give a file of certificates in PEM (-----BEGIN CERTIFICATE-----) with --ca-file, or as the registry's caFile in bundle.yaml.",
+  },
+  PROXY_INVALID: {
+    status: 2,
+    meaning: 'The proxy that the environment names is not an HTTP proxy.',
+    remedy: 'Set HTTPS_PROXY and HTTP_PROXY to http://HOST:PORT or https://HOST:PORT. SOCKS proxies are not supported.',
   },
   // --- use cases ---
   LOCK_STALE: {

@@ -70,7 +70,7 @@ function topicHelp(word: string): HelpAnswer | undefined {
   return word === 'configuration' ? { fields: { text: CONFIGURATION_HELP }, text: CONFIGURATION_HELP } : undefined;
 }
 
-export const CONFIGURATION_HELP = `An option is looked for in this order; the first that is found counts:
+const CONFIGURATION_HELP = `An option is looked for in this order; the first that is found counts:
 
   1. the command line             --sign-key keys/cosign.key
   2. an environment variable      PORTOLAN_SIGN_KEY=keys/cosign.key

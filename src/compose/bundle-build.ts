@@ -36,7 +36,10 @@ export interface BuildOutcome {
   readonly lock?: SavedLock;
 }
 
-export async function composeBuild(settings: BuildSettings, options: { readonly signal: AbortSignal }): Promise<BuildOutcome> {
+export async function composeBuild(
+  settings: BuildSettings,
+  options: { readonly signal: AbortSignal },
+): Promise<BuildOutcome> {
   const { definition, selection, inputs } = settings;
   const { progress, cache } = inputs;
   // First of all: a folder that is not ours must be refused before anything is fetched.

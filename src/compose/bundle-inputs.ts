@@ -6,9 +6,7 @@ import { createHelmRenderer } from '../adapters/helm/renderer.ts';
 import { createSourceChain, type NamedSource } from '../adapters/images/source-chain.ts';
 import { createLayoutSource } from '../adapters/oci-layout/layout-source.ts';
 import { createProjectFiles } from '../adapters/project-files/project-files.ts';
-import { createCredentialLookup } from '../adapters/registry/credentials.ts';
-import { createRegistrySource, type RegistrySource, type RegistrySourceOptions } from '../adapters/registry/registry-source.ts';
-import { parseReference } from '../formats/oci/reference.ts';
+import type { RegistrySource, RegistrySourceOptions } from '../adapters/registry/registry-source.ts';
 import type { BlobStore } from '../ports/blobs.ts';
 import type { ImageSource } from '../ports/images.ts';
 import type { Progress } from '../ports/progress.ts';
@@ -33,14 +31,14 @@ export interface BundleInputs extends AsyncDisposable {
 
 /** Where blobs are kept between runs: `$XDG_CACHE_HOME/portolan`, else `~/.cache/portolan`. */
 export function cacheFolder(env: Readonly<Record<string, string | undefined>>, cwd: string): string {
-  const base = env['XDG_CACHE_HOME'] || (env['HOME'] ? join(env['HOME'], '.cache') : undefined);
+  const base = env.XDG_CACHE_HOME || (env.HOME ? join(env.HOME, '.cache') : undefined);
   return base === undefined ? join(cwd, '.portolan-cache') : join(resolve(cwd, base), 'portolan');
 }
 
 export async function openBundleInputs(settings: BundleInputSettings): Promise<BundleInputs> {
   const { env } = settings;
   const store = createBlobStore(settings.cache);
-  const caPem = settings.caFile === undefined ? '' : await readPem(settings.caFile);
+  const caPem = settings.caFile === undefined ? undefined : await readPem(settings.caFile);
   const opened: RegistrySource[] = [];
   return {
     dependencies: {
@@ -48,7 +46,7 @@ export async function openBundleInputs(settings: BundleInputSettings): Promise<B
       store,
       renderer: createHelmRenderer({
         helmPath: settings.helm,
-        ...(env['PATH'] === undefined ? {} : { searchPath: env['PATH'] }),
+        ...(env.PATH === undefined ? {} : { searchPath: env.PATH }),
       }),
       imageSource: (images) => createImageSource(images, { env, store, caPem }, opened),
       progress: settings.progress,
@@ -67,43 +65,45 @@ export function composeInit(folder: string, options: { readonly signal?: AbortSi
 interface Surroundings {
   readonly env: BundleInputSettings['env'];
   readonly store: BlobStore;
-  readonly caPem: string;
+  readonly caPem: string | undefined;
 }
 
-/** Layouts, then the registries with certificates of their own, then any registry. */
+/** Layouts, then registries. */
 function createImageSource(images: ImageSourceSettings, around: Surroundings, opened: RegistrySource[]): ImageSource {
-  const common: RegistrySourceOptions = {
-    store: around.store,
-    registries: Object.fromEntries([...images.registries].map(([host, { plainHttp }]) => [host, { plainHttp }])),
-    credentials: createCredentialLookup({ files: credentialFiles(around.env) }),
-    proxy: proxyOf(around.env),
-  };
-  const open = (caPem: string): RegistrySource => {
-    const source = createRegistrySource({ ...common, ...(caPem === '' ? {} : { caPem }) });
-    opened.push(source);
-    return source;
-  };
-  const own = [...images.registries].flatMap(([host, { caFile }]) =>
-    caFile === undefined ? [] : [{ name: host, source: onlyHost(host, caFile, around.caPem, open) }],
-  );
+  let registries: Promise<RegistrySource> | undefined;
   const layouts: NamedSource[] = images.layouts.map((folder) => ({
     name: `the layout ${folder}`,
     // Sealing hashes every layer on its way into a piece, so lengths are enough here.
     source: createLayoutSource(folder, { layerCheck: 'size' }),
   }));
-  return createSourceChain([...layouts, ...own, { name: 'the registry', source: open(around.caPem) }]);
-}
-
-/** A registry that is trusted by certificates of its own: they count for it alone. */
-function onlyHost(host: string, caFile: string, caPem: string, open: (caPem: string) => RegistrySource): ImageSource {
-  let source: Promise<RegistrySource> | undefined;
-  return {
+  const registry: ImageSource = {
     async acquire(request, options) {
-      if (parseReference(request.reference).host !== host) return undefined;
-      source ??= readPem(caFile).then((pem) => open(`${caPem}\n${pem}`));
-      return (await source).acquire(request, options);
+      registries ??= openRegistries(images, around, opened);
+      return (await registries).acquire(request, options);
     },
   };
+  return createSourceChain([...layouts, { name: 'the registry', source: registry }]);
+}
+
+/** Loads the HTTP client only now: what comes from layouts alone starts quicker and takes 15 MiB less without it. */
+async function openRegistries(
+  images: ImageSourceSettings,
+  around: Surroundings,
+  opened: RegistrySource[],
+): Promise<RegistrySource> {
+  const [{ createRegistrySource }, { createCredentialLookup }] = await Promise.all([
+    import('../adapters/registry/registry-source.ts'),
+    import('../adapters/registry/credentials.ts'),
+  ]);
+  const source = createRegistrySource({
+    store: around.store,
+    registries: Object.fromEntries(images.registries),
+    credentials: createCredentialLookup({ files: credentialFiles(around.env) }),
+    proxy: proxyOf(around.env),
+    ...(around.caPem === undefined ? {} : { caPem: around.caPem }),
+  });
+  opened.push(source);
+  return source;
 }
 
 async function readPem(path: string): Promise<string> {
@@ -116,23 +116,23 @@ async function readPem(path: string): Promise<string> {
 
 /** Where the container engines keep credentials, in the order in which they look (docker's config.json, containers' auth.json). */
 function credentialFiles(env: BundleInputSettings['env']): string[] {
-  const home = env['HOME'];
-  const config = env['XDG_CONFIG_HOME'] ?? (home === undefined ? undefined : join(home, '.config'));
+  const home = env.HOME;
+  const config = env.XDG_CONFIG_HOME ?? (home === undefined ? undefined : join(home, '.config'));
   const candidates = [
-    env['REGISTRY_AUTH_FILE'],
-    env['XDG_RUNTIME_DIR'] && join(env['XDG_RUNTIME_DIR'], 'containers', 'auth.json'),
+    env.REGISTRY_AUTH_FILE,
+    env.XDG_RUNTIME_DIR && join(env.XDG_RUNTIME_DIR, 'containers', 'auth.json'),
     config && join(config, 'containers', 'auth.json'),
-    env['DOCKER_CONFIG'] ? join(env['DOCKER_CONFIG'], 'config.json') : home && join(home, '.docker', 'config.json'),
+    env.DOCKER_CONFIG ? join(env.DOCKER_CONFIG, 'config.json') : home && join(home, '.docker', 'config.json'),
   ];
   return candidates.filter((path) => path !== undefined && path !== '').map((path) => resolve(path as string));
 }
 
 /** The variables that curl and the container engines read; the lower-case spelling goes first. */
 function proxyOf(env: BundleInputSettings['env']): NonNullable<RegistrySourceOptions['proxy']> {
-  const read = (name: string) => env[name.toLowerCase()] || env[name] || env['ALL_PROXY'] || undefined;
+  const read = (name: string) => env[name.toLowerCase()] || env[name] || env.ALL_PROXY || undefined;
   const httpProxy = read('HTTP_PROXY');
   const httpsProxy = read('HTTPS_PROXY');
-  const noProxy = env['no_proxy'] || env['NO_PROXY'];
+  const noProxy = env.no_proxy || env.NO_PROXY;
   return {
     ...(httpProxy === undefined ? {} : { httpProxy }),
     ...(httpsProxy === undefined ? {} : { httpsProxy }),

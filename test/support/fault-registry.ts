@@ -77,7 +77,8 @@ function serve(
   request: IncomingMessage,
   response: ServerResponse,
 ) {
-  const [, kind, name = ''] = /^\/v2\/.+\/(manifests|blobs|referrers)\/([^/?]+)/.exec(request.url ?? '') ?? [];
+  const [, kind, name = ''] =
+    /^(?:http:\/\/[^/]+)?\/v2\/.+\/(manifests|blobs|referrers)\/([^/?]+)/.exec(request.url ?? '') ?? [];
   if (kind === 'manifests') return serveManifest(content, name, response);
   if (kind === 'blobs' && isDigest(name)) return serveBlob(content, name, request, response);
   if (kind === 'referrers' && isDigest(name) && options.referrers !== false)

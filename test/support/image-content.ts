@@ -22,7 +22,7 @@ export interface ImageContent {
   tag(tag: string, descriptor: Descriptor): void;
 }
 
-export interface ImageOptions {
+interface ImageOptions {
   readonly platform?: Platform;
   readonly layers?: readonly Descriptor[];
   readonly config?: Descriptor;

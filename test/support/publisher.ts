@@ -65,15 +65,7 @@ export async function createPublisher() {
     },
     buildArgs(options: { readonly recipients?: readonly string[]; readonly medium?: string } = {}): string[] {
       return [
-        ...[
-          'bundle',
-          'build',
-          at('project'),
-          '--out',
-          options.medium ?? medium,
-          '--sign-key',
-          at('cosign.key'),
-        ],
+        ...['bundle', 'build', at('project'), '--out', options.medium ?? medium, '--sign-key', at('cosign.key')],
         ...(options.recipients ?? [recipient]).flatMap((recipient) => ['-r', recipient]),
         ...cacheArgs,
       ];

@@ -7,7 +7,7 @@ import { helpSpec } from '../../src/cli/commands/help-code.ts';
 import { commandHelpText } from '../../src/cli/program.ts';
 
 /** Every kind of option and argument, under the words `crate pack`. */
-export const packSpec = defineCommand({
+const packSpec = defineCommand({
   name: 'pack',
   summary: 'pack a crate',
   arguments: {

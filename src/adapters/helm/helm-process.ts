@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { AdapterError } from '../errors.ts';
 
 export interface HelmRun {
@@ -29,15 +28,17 @@ export async function runHelm(run: HelmRun, options: { readonly signal?: AbortSi
     signal: options.signal === undefined ? limit : AbortSignal.any([limit, options.signal]),
     killSignal: 'SIGKILL',
   });
-  const failed = once(child, 'error').then(([cause]) => cause as NodeJS.ErrnoException);
-  const closed = once(child, 'close').then(([status, signal]) => ({ status, signal }) as ExitState);
-  // Only one of the two is awaited when the other comes first.
-  failed.catch(() => {});
-  closed.catch(() => {});
+  // Not events.once: that one rejects `close` when `error` comes first.
+  const failed = new Promise<NodeJS.ErrnoException>((resolve) => child.once('error', resolve));
+  const closed = new Promise<ExitState>((resolve) => {
+    child.once('close', (status, signal) => resolve({ status, signal }));
+  });
   const errors = collect(child.stderr, ERROR_LIMIT_BYTES);
   const output = collect(child.stdout, run.outputLimitBytes, () => child.kill('SIGKILL'));
   const end = await Promise.race([failed, closed]);
   if (end instanceof Error) {
+    // A process that was killed is waited for: its folder is removed next.
+    if (child.pid !== undefined) await closed;
     options.signal?.throwIfAborted();
     throw limit.aborted ? timedOut(run) : spawnError(end, run.helmPath);
   }

@@ -15,7 +15,7 @@ import type { BlobReader, Selection } from './manifest-selection.ts';
 /** Attachments of one image. cosign writes one a signing, CI systems a handful a build. */
 export const MAX_ATTACHMENTS = 256;
 /** All blobs of all attachments of one image. SBOMs of large images have some 20 MiB each. */
-export const MAX_ATTACHMENT_BYTES = 1024 * 1024 * 1024;
+const MAX_ATTACHMENT_BYTES = 1024 * 1024 * 1024;
 const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024;
 
 /**

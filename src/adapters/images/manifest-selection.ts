@@ -16,17 +16,20 @@ import { AdapterError } from '../errors.ts';
 
 /** How a source hands over verified content. Both calls raise when the bytes are not what their digest says. */
 export interface BlobReader {
-  /** A small document, whole in memory. `sizeBytes` and `mediaType` are known when a descriptor led here. */
+  /**
+   * A small document, whole in memory. `size` is known when a descriptor led here. A root that is not there means that
+   * the source lacks the image; anything else that is not there is a part that was lost.
+   */
   document(
     wanted: { readonly digest: Digest; readonly size?: number },
-    kind: 'manifest' | 'blob',
+    kind: 'root' | 'manifest' | 'blob',
     maxBytes: number,
   ): Promise<{ readonly bytes: Uint8Array; readonly blob: LocalBlob }>;
   /** Any blob, as a local file. */
   blob(descriptor: Descriptor): Promise<LocalBlob>;
 }
 
-export interface SelectedManifest {
+interface SelectedManifest {
   readonly descriptor: Descriptor;
   readonly platform: Platform;
   readonly document: ImageManifestDocument;
@@ -61,7 +64,7 @@ export async function selectManifests(
   reader: BlobReader,
   wanted: { readonly digest: Digest; readonly reference: string; readonly platforms: readonly string[] },
 ): Promise<Selection> {
-  const { bytes } = await reader.document({ digest: wanted.digest }, 'manifest', MAX_MANIFEST_BYTES);
+  const { bytes } = await reader.document({ digest: wanted.digest }, 'root', MAX_MANIFEST_BYTES);
   const document = decodeManifest(bytes, { digest: wanted.digest });
   const root: Descriptor = { mediaType: document.mediaType, digest: wanted.digest, size: bytes.byteLength };
   const leaves: Leaf[] = [];

@@ -1,15 +1,15 @@
-import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Digest } from '../../core/digest.ts';
-import { MANIFEST_MAX_BYTES } from '../../formats/bundle/manifest.ts';
+import { artifactTypeOf, MANIFEST_MAX_BYTES } from '../../formats/bundle/manifest.ts';
 import { BUNDLE_ARTIFACT_TYPE } from '../../formats/bundle/media-types.ts';
 import { decodeLayoutMarker, LAYOUT_MARKER } from '../../formats/oci/layout.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
 import { SIGNATURE_MEDIA_TYPE } from '../../formats/sigstore/signature-bundle.ts';
 import { AdapterError } from '../errors.ts';
-import { isTemporaryName, syncFolder, temporaryName, writeFileDurable } from '../files/durable.ts';
+import { isTemporaryName, syncFolder, writeFileDurable } from '../files/durable.ts';
 import { fileError, isErrno } from '../files/file-error.ts';
-import { isGone } from '../files/process-lock.ts';
+import { lockByProcess } from '../files/process-lock.ts';
 import { readSmall, statPlain } from './medium-files.ts';
 
 /** The names in the folder of a medium. */
@@ -38,7 +38,16 @@ export function mediumPaths(folder: string): MediumPaths {
 
 const MARKER_MAX_BYTES = 4096;
 /** What a fresh stick has of its desktop or file system. */
-const HARMLESS = new Set(['lost+found', 'System Volume Information', '.Trash-1000', '.fseventsd', '.Spotlight-V100']);
+const HARMLESS = new Set([
+  'lost+found',
+  'System Volume Information',
+  '$RECYCLE.BIN',
+  '.Trash-1000',
+  '.Trashes',
+  '.fseventsd',
+  '.Spotlight-V100',
+  '.DS_Store',
+]);
 const OUR_NAMES = new Set(['oci-layout', 'blobs', '.portolan', 'README.txt']);
 /** What a medium may hold: bundles and their signatures. Anything else is somebody's image layout, not ours to write. */
 const OUR_ARTIFACT_TYPES = new Set<string>([BUNDLE_ARTIFACT_TYPE, SIGNATURE_MEDIA_TYPE]);
@@ -68,8 +77,9 @@ export async function assertMedium(paths: MediumPaths, create: boolean): Promise
   // A writer that was killed before its first commit leaves no index.json.
   const foreign = names.find((name) => !isOurName(name));
   if (create && foreign === undefined) return;
-  if (create) throw notOurs(folder, `it holds ${foreign} and ${marker === undefined ? 'no oci-layout' : 'no index.json'}`);
-  if (marker === undefined) throw notOurs(folder, 'it has no oci-layout', READ_HINT);
+  if (create)
+    throw notOurs(folder, `it holds ${foreign} and ${marker === undefined ? 'no oci-layout' : 'no index.json'}`);
+  if (marker === undefined && foreign !== undefined) throw notOurs(folder, 'it has no oci-layout', READ_HINT);
   throw new AdapterError('MEDIUM_NOT_FOUND', `${folder} holds no finished bundle`, {
     at: { file: paths.index },
     hint: 'The build that wrote it did not finish: run it again.',
@@ -94,76 +104,83 @@ export async function assertOurEntries(
   for (const { artifactType, digest } of entries) {
     if (OUR_ARTIFACT_TYPES.has(artifactType ?? '')) continue;
     const bytes = await readBlob(digest, MANIFEST_MAX_BYTES).catch(() => undefined);
-    if (bytes !== undefined && OUR_ARTIFACT_TYPES.has(artifactTypeOf(bytes))) continue;
+    if (bytes !== undefined && OUR_ARTIFACT_TYPES.has(artifactTypeOf(bytes) ?? '')) continue;
     throw notOurs(folder, `its index.json names ${digest}, which is no bundle`);
   }
 }
 
-function artifactTypeOf(manifest: Uint8Array): string {
-  try {
-    return String((JSON.parse(new TextDecoder().decode(manifest)) as { artifactType?: unknown } | null)?.artifactType);
-  } catch {
-    return '';
-  }
-}
-
 /**
- * Creates what is missing, the marker first: from then on the folder is known as ours.
+ * Takes a folder for writing: creates it where it is absent, takes the lock, clears what a writer left that was killed, and
+ * creates what is missing. What is disposed of in the end leaves nothing of a writer behind, and nothing at all of one
+ * that wrote nothing.
  *
- * @returns whether the folder itself is new.
- * @throws AdapterError MEDIUM_NOT_OURS, NO_SPACE, READ_ONLY, FILE_UNWRITABLE
+ * @throws AdapterError MEDIUM_BUSY, MEDIUM_NOT_OURS, NO_SPACE, READ_ONLY, FILE_UNWRITABLE
  */
-export async function createMediumFolder(paths: MediumPaths): Promise<boolean> {
-  const { folder, blobs, work, marker } = paths;
+export async function takeMediumFolder(paths: MediumPaths): Promise<AsyncDisposable> {
+  const { folder, work } = paths;
+  const isNew = await createFolder(folder);
+  let lock: AsyncDisposable | undefined;
+  const leave = async () => {
+    if (lock !== undefined && (await statPlain(paths.index)) === undefined) await removeEmpty(paths);
+    await lock?.[Symbol.asyncDispose]();
+    // Another writer's lock keeps these folders, and it tidies up in its turn.
+    await removed(work);
+    if (isNew) await removed(folder);
+  };
   try {
-    const isNew = await mkdir(folder).then(
-      () => true,
-      (cause) => {
-        if (!isErrno(cause) || cause.code !== 'EEXIST') throw cause;
-        return false;
-      },
-    );
-    // A link here would let the one who made the medium choose where files are written and removed.
-    for (const path of [dirname(blobs), blobs, work]) {
-      const facts = await statPlain(path);
-      if (facts !== undefined && !facts.isDirectory()) throw notOurs(folder, `${path} is not a folder of its own`);
-    }
-    if ((await readSmall(marker, MARKER_MAX_BYTES)) === undefined) {
-      await writeFileDurable(marker, LAYOUT_MARKER);
-      await syncFolder(dirname(folder));
-    }
-    await mkdir(blobs, { recursive: true });
-    await mkdir(work, { recursive: true });
-    return isNew;
+    await assertFolder(folder, work);
+    lock = await lockByProcess(paths.lock, (holder) => mediumBusy(paths, holder?.pid));
+    await createRest(paths);
+    await clearLeftovers(paths);
+    return { [Symbol.asyncDispose]: leave };
   } catch (cause) {
+    await leave();
     throw fileError(cause, folder, 'write');
   }
 }
 
-/** Clears what a writer left that was killed: files under temporary names, and its part of the lock. Needs the lock. */
-export async function clearLeftovers({ folder, blobs, work, lock }: MediumPaths): Promise<void> {
-  for (const path of [folder, blobs]) {
-    for (const name of await readdir(path)) if (isTemporaryName(name)) await rm(join(path, name), { force: true });
-  }
-  for (const name of await readdir(work)) {
-    const path = join(work, name);
-    if (name.endsWith('.part') || isTemporaryName(name) || (path !== lock && (await isGone(path)))) await rm(path, { force: true });
+/** @returns whether the folder is new. */
+async function createFolder(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder);
+    return true;
+  } catch (cause) {
+    if (isErrno(cause) && cause.code === 'EEXIST') return false;
+    throw fileError(cause, folder, 'write');
   }
 }
 
-/** After the last writer: nothing of a writer stays behind, and nothing at all of one that wrote nothing. */
-export async function leaveMediumFolder(paths: MediumPaths, isNew: boolean): Promise<void> {
-  const { folder, blobs, work, index, marker } = paths;
-  // Another writer's lock keeps the folder, and it tidies up in its turn.
-  if (!(await removed(work)) || (await statPlain(index)) !== undefined) return;
+async function createRest({ folder, marker, blobs }: MediumPaths): Promise<void> {
+  if ((await readSmall(marker, MARKER_MAX_BYTES)) === undefined) {
+    await writeFileDurable(marker, LAYOUT_MARKER);
+    await syncFolder(dirname(folder));
+  }
+  for (const path of [dirname(blobs), blobs]) {
+    await assertFolder(folder, path);
+    await mkdir(path, { recursive: true });
+  }
+}
+
+/** A link here would let the one who made the medium choose where files are written and removed. */
+async function assertFolder(folder: string, path: string): Promise<void> {
+  const facts = await statPlain(path);
+  if (facts !== undefined && !facts.isDirectory()) throw notOurs(folder, `${path} is not a folder`);
+}
+
+async function clearLeftovers({ folder, blobs, work }: MediumPaths): Promise<void> {
+  for (const path of [folder, blobs]) {
+    for (const name of await readdir(path)) if (isTemporaryName(name)) await rm(join(path, name), { force: true });
+  }
+  for (const name of await readdir(work)) if (name.endsWith('.part')) await rm(join(work, name), { force: true });
+}
+
+/** A medium without a bundle and without a blob: nothing was written. Only with the lock held. */
+async function removeEmpty({ folder, blobs, marker }: MediumPaths): Promise<void> {
   if (!(await removed(blobs)) || !(await removed(dirname(blobs)))) return;
-  const others = (await readdir(folder)).filter((name) => name !== 'oci-layout' && !HARMLESS.has(name));
-  if (others.length > 0) return;
-  // Renamed first: a rename can be undone by nobody's crash, and the folder is then empty or a medium.
-  const gone = temporaryName(marker);
-  await rename(marker, gone).catch(() => {});
-  await rm(gone, { force: true });
-  if (isNew) await removed(folder);
+  const others = (await readdir(folder)).filter(
+    (name) => !HARMLESS.has(name) && name !== 'oci-layout' && name !== '.portolan',
+  );
+  if (others.length === 0) await rm(marker, { force: true });
 }
 
 async function removed(folder: string): Promise<boolean> {
@@ -173,8 +190,26 @@ async function removed(folder: string): Promise<boolean> {
   );
 }
 
+function mediumBusy({ folder, lock }: MediumPaths, pid: number | undefined): AdapterError {
+  return new AdapterError(
+    'MEDIUM_BUSY',
+    `${folder} is being written by ${pid === undefined ? 'another process' : `process ${pid}`}`,
+    {
+      at: { file: lock },
+      hint: 'Wait until that process is done, or end it, then run the command again.',
+    },
+  );
+}
+
 const READ_HINT = 'Name the folder of the medium: the one that holds index.json and blobs.';
 
-function notOurs(folder: string, why: string, hint = 'Name an empty or a new folder. Nothing was written.'): AdapterError {
-  return new AdapterError('MEDIUM_NOT_OURS', `${folder} is not a medium of bundles: ${why}`, { at: { file: folder }, hint });
+function notOurs(
+  folder: string,
+  why: string,
+  hint = 'Name an empty or a new folder. Nothing was written.',
+): AdapterError {
+  return new AdapterError('MEDIUM_NOT_OURS', `${folder} is not a medium of bundles: ${why}`, {
+    at: { file: folder },
+    hint,
+  });
 }

@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Digest } from '../../core/digest.ts';
 import { createLimiter } from '../../core/limits.ts';
+import { FormatError } from '../../formats/errors.ts';
 import { subjectOfTag } from '../../formats/oci/attachment.ts';
 import {
   ANNOTATION_REF_NAME,
@@ -9,7 +10,12 @@ import {
   decodeLayoutMarker,
   referenceOfEntry,
 } from '../../formats/oci/layout.ts';
-import { decodeManifest, isManifestType, MAX_MANIFEST_BYTES } from '../../formats/oci/manifest.ts';
+import {
+  decodeManifest,
+  isManifestType,
+  MAX_MANIFEST_BYTES,
+  type ManifestDocument,
+} from '../../formats/oci/manifest.ts';
 import { formatReference, parseReference } from '../../formats/oci/reference.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
 import type { LocalBlob } from '../../ports/blobs.ts';
@@ -130,7 +136,8 @@ async function readAttachments(
   for (const entry of entries) {
     if (!isManifestType(entry.mediaType) || !(await hasBlob(base, entry.digest))) continue;
     const { bytes } = await readLayoutBlob(base, entry, MAX_MANIFEST_BYTES);
-    const document = decodeManifest(bytes, { declaredType: entry.mediaType, digest: entry.digest });
+    const document = tryDecode(bytes, entry);
+    if (!document) continue;
     const tag = /[^:/]+$/.exec(entry.annotations?.[ANNOTATION_REF_NAME] ?? '')?.[0] ?? '';
     const subject = document.subject?.digest ?? subjectOfTag(tag);
     if (subject === undefined) continue;
@@ -138,4 +145,14 @@ async function readAttachments(
     else for (const child of document.manifests) add(subject, child.digest);
   }
   return hanging;
+}
+
+/** Other images of the layout may be of a kind that we refuse: that is no matter of the one that is asked for. */
+function tryDecode(bytes: Uint8Array, entry: Descriptor): ManifestDocument | undefined {
+  try {
+    return decodeManifest(bytes, { declaredType: entry.mediaType, digest: entry.digest });
+  } catch (failure) {
+    if (failure instanceof FormatError) return undefined;
+    throw failure;
+  }
 }

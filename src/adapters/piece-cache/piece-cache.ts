@@ -58,7 +58,8 @@ function decodeLine(line: string): CachedPiece | undefined {
     const { content, digest, fingerprint, sizeBytes } = JSON.parse(line);
     if (!isDigest(digest) || typeof fingerprint !== 'string' || !isCount(sizeBytes)) return undefined;
     const fragments = (content as [unknown, unknown, unknown][]).map(([blob, offsetBytes, lengthBytes]) => {
-      if (!isDigest(blob) || !isCount(offsetBytes) || !isCount(lengthBytes) || lengthBytes === 0) throw new Error('not a run');
+      if (!isDigest(blob) || !isCount(offsetBytes) || !isCount(lengthBytes) || lengthBytes === 0)
+        throw new Error('not a run');
       return { digest: blob, offsetBytes, lengthBytes } satisfies Fragment;
     });
     return fragments.length > 0 ? { content: fragments, digest, fingerprint, sizeBytes } : undefined;

@@ -90,19 +90,30 @@ async function* openFile(path: string, options: { readonly signal?: AbortSignal 
   }
 }
 
-const hash: ProjectFiles['hash'] = async (path, options = {}) => {
-  const found = await stat(path).catch((cause) => {
+const hash: ProjectFiles['hash'] = async (path, { signal, onBytes } = {}) => {
+  try {
+    const file = await open(path, 'r');
+    try {
+      if (!(await file.stat()).isFile()) throw notAFile(path);
+      const sum = createHash('sha256');
+      // One buffer for the whole file: a stream allocates one for each read, and memory grows with the file.
+      const buffer = Buffer.allocUnsafeSlow(READ_SIZE_BYTES);
+      let sizeBytes = 0;
+      for (;;) {
+        signal?.throwIfAborted();
+        const { bytesRead } = await file.read(buffer, 0, buffer.length);
+        if (bytesRead === 0) break;
+        sum.update(buffer.subarray(0, bytesRead));
+        sizeBytes += bytesRead;
+        onBytes?.(bytesRead);
+      }
+      return { digest: digestFromHex(sum.digest('hex')), sizeBytes, path };
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
     throw fileError(cause, path, 'read');
-  });
-  if (!found.isFile()) throw notAFile(path);
-  const sum = createHash('sha256');
-  let sizeBytes = 0;
-  for await (const chunk of openFile(path, options)) {
-    sum.update(chunk);
-    sizeBytes += chunk.length;
-    options.onBytes?.(chunk.length);
   }
-  return { digest: digestFromHex(sum.digest('hex')), sizeBytes, path };
 };
 
 async function makeFolder(path: string): Promise<void> {

@@ -105,21 +105,26 @@ export function createAuthorization(
     current: (target) => headers.get(keyOf(target)),
     async answer(target, challenge, used, signal) {
       const key = keyOf(target);
-      const known = headers.get(key);
-      if (known !== undefined && known !== used) return known; // Another request was quicker.
-      let work = asking.get(key);
-      if (work === undefined) {
-        headers.delete(key);
-        work = ask(target, challenge, signal);
-        asking.set(key, work);
-        work.then(
-          () => asking.delete(key),
-          () => asking.delete(key),
-        );
+      for (;;) {
+        const known = headers.get(key);
+        if (known !== undefined && known !== used) return known; // Another request was quicker.
+        const other = asking.get(key);
+        if (!other) break;
+        // One question serves all who wait. If it fails, for instance because its asker was stopped, it is our turn.
+        const header = await other.catch(() => undefined);
+        signal?.throwIfAborted();
+        if (header !== undefined) return header;
       }
-      const header = await work;
-      if (header !== undefined && header !== used) headers.set(key, header);
-      return header;
+      headers.delete(key);
+      const work = ask(target, challenge, signal);
+      asking.set(key, work);
+      try {
+        const header = await work;
+        if (header !== undefined && header !== used) headers.set(key, header);
+        return header;
+      } finally {
+        asking.delete(key);
+      }
     },
   };
 }

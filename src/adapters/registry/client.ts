@@ -123,9 +123,14 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
     for (let authorized = false; ; authorized = true) {
       const { answer, url } = await follow(start, wanted, header, signal);
       if (answer.status === 401 && url.origin === start.origin && !authorized) {
-        const renewed = await authorization.answer(wanted, answer.headers['www-authenticate'], header, signal);
+        const renewed = await authorization
+          .answer(wanted, answer.headers['www-authenticate'], header, signal)
+          .catch((failure) => {
+            discard(answer);
+            throw failure;
+          });
         if (renewed !== undefined) {
-          answer.body.destroy();
+          discard(answer);
           header = renewed;
           continue;
         }
@@ -156,7 +161,7 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
         ...(signal === undefined ? {} : { signal }),
       });
       if (!REDIRECTS.has(answer.status)) return { answer, url };
-      answer.body.destroy();
+      discard(answer);
       const location = String(answer.headers.location ?? '');
       if (!URL.canParse(location, url.href)) throw protocolFailure(wanted, 'a redirect leads nowhere', location);
       const next = new URL(location, url.href);
@@ -203,6 +208,11 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
       ),
     close: () => transport.close(),
   };
+}
+
+/** Reads a short body away, so that its connection serves the next request; a long one costs the connection. */
+function discard(answer: RegistryAnswer): void {
+  answer.body.dump({ limit: MAX_ERROR_BYTES }).catch(() => {});
 }
 
 /** The first `maxBytes` of a body; the rest is thrown away unread. */

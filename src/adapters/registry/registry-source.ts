@@ -139,9 +139,10 @@ function createSession(
         const blob = await fetchBlob({ digest: wanted.digest, size: wanted.size, mediaType: '' });
         return { blob, bytes: await readFile(blob.path) };
       }
-      const bytes = (await getManifest(wanted.digest))?.bytes ?? new Uint8Array();
-      checkManifest(repository.host, wanted, bytes);
-      return { bytes, blob: await store.putBytes(bytes) };
+      const answer = await getManifest(wanted.digest, kind === 'root' ? [] : [404]);
+      if (!answer) throw manifestMissing(reference, wanted.digest);
+      checkManifest(repository.host, wanted, answer.bytes);
+      return { bytes: answer.bytes, blob: await store.putBytes(answer.bytes) };
     },
   };
 
@@ -193,6 +194,17 @@ function checkManifest(
     found: `${bytes.byteLength} bytes`,
     at: { digest: wanted.digest },
   });
+}
+
+function manifestMissing(reference: ImageReference, digest: Digest): AdapterError {
+  return new AdapterError(
+    'BLOB_MISSING',
+    `${reference.host} names a manifest of ${reference.repository} that it does not hold`,
+    {
+      at: { digest },
+      hint: 'Push the image again, with all its platforms; or take what refers to the lost part out of the repository.',
+    },
+  );
 }
 
 function manifestTooLarge(what: string, sizeBytes?: number): FormatError {

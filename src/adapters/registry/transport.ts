@@ -6,7 +6,7 @@ import { AdapterError } from '../errors.ts';
 import { fileError } from '../files/file-error.ts';
 
 /** How one registry is reached, where it is not as most are. */
-export interface RegistryAccess {
+interface RegistryAccess {
   /** No TLS. Never assumed, not for localhost either. */
   readonly plainHttp?: boolean;
   /** Absolute path of certificate authorities in PEM, trusted in all that this registry leads to, and nowhere else. */
@@ -125,17 +125,28 @@ function createDispatchers(
   };
   const make = (proxy: string | undefined): Dispatcher => {
     if (!proxy) return new Agent(common);
+    const address = proxyAddress(proxy);
     // Both given: undici would otherwise look into the environment, and send HTTPS through the proxy meant for HTTP.
     return new EnvHttpProxyAgent({
       ...common,
-      httpProxy: proxy,
-      httpsProxy: proxy,
+      httpProxy: address,
+      httpsProxy: address,
       noProxy: settings.proxy?.noProxy ?? '',
       requestTls: connect,
       proxyTls: connect,
     });
   };
   return { http: make(settings.proxy?.httpProxy), https: make(settings.proxy?.httpsProxy) };
+}
+
+/** As curl reads it: without a scheme it is http. The address may hold a password and is never part of an error. */
+function proxyAddress(text: string): string {
+  const address = text.includes('://') ? text : `http://${text}`;
+  if (URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)) return address;
+  throw new AdapterError('PROXY_INVALID', 'The proxy that is set is not an HTTP proxy', {
+    expected: 'http://HOST:PORT or https://HOST:PORT',
+    hint: 'Correct HTTPS_PROXY and HTTP_PROXY. A SOCKS proxy is not supported.',
+  });
 }
 
 /** Node replaces its own list when `ca` is given: the system's store and Node's are named beside ours. */

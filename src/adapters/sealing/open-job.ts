@@ -69,11 +69,8 @@ function readPiece(
   }
   const hash = createHash('sha256');
   const start = new Uint8Array(header.length + PAYLOAD_NONCE_BYTES);
+  // The calling thread read the header before; that this one is the same, the digest of the whole tells.
   readFully(source, start, 0);
-  // The main thread opened the header from a read of its own.
-  if (Buffer.compare(start.subarray(0, header.length), header) !== 0) {
-    throw pieceDamaged(job, 'its header changed between two reads');
-  }
   hash.update(start);
   const openChunk = chunkOpener(payloadKey(fileKey, start.subarray(header.length)));
   let read = start.length;

@@ -1,22 +1,56 @@
 import { constants } from 'node:fs';
-import { chmod, copyFile, mkdir, open, opendir, readdir, rename, rm, statfs } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import {
+  chmod,
+  copyFile,
+  lstat,
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  statfs,
+} from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { UnpackTarget } from '../../ports/unpack-target.ts';
 import { AdapterError } from '../errors.ts';
-import { syncFolder, temporaryName } from '../files/durable.ts';
+import { syncFolder } from '../files/durable.ts';
 import { fileError, isErrno } from '../files/file-error.ts';
+import { lockByProcess } from '../files/process-lock.ts';
 
 /**
- * @throws AdapterError TARGET_NOT_EMPTY when the folder exists with anything in it; FILE_UNWRITABLE, NO_SPACE, READ_ONLY.
+ * A folder that gets its name only when everything in it is durable. Until then it grows beside it, in `.NAME.portolan`;
+ * what a process left there that was killed is cleared by the next one that unpacks to the same name.
+ *
+ * @throws AdapterError TARGET_NOT_EMPTY when the folder exists with anything in it; TARGET_BUSY, FILE_UNWRITABLE, NO_SPACE, READ_ONLY.
  */
 export async function createUnpackFolder(path: string): Promise<UnpackTarget> {
-  const folder = resolve(path);
+  // The name of an empty folder may be a link to it: what is put in place is the folder.
+  const folder = await realpath(resolve(path)).catch(() => resolve(path));
   await assertFree(folder);
-  const work = temporaryName(folder);
-  await writing(work, () => mkdir(work));
+  const work = join(dirname(folder), `.${basename(folder)}.portolan`);
+  const content = join(work, 'content');
+  await writing(work, () => makeFolder(work));
+  const lock = await lockByProcess(join(work, 'lock'), () => targetBusy(folder));
   let committed = false;
+  const leave = async () => {
+    await rm(content, { recursive: true, force: true });
+    await lock[Symbol.asyncDispose]();
+    // Another process may hold it by now.
+    await rmdir(work).catch(() => {});
+  };
+  try {
+    await writing(content, () => rm(content, { recursive: true, force: true }));
+    await writing(content, () => mkdir(content));
+  } catch (error) {
+    await leave();
+    throw error;
+  }
 
-  const inside = (relative: string) => join(work, relative);
+  const inside = (relative: string) => join(content, relative);
   async function prepare(relative: string): Promise<string> {
     const full = inside(relative);
     await writing(full, () => mkdir(dirname(full), { recursive: true }));
@@ -41,31 +75,62 @@ export async function createUnpackFolder(path: string): Promise<UnpackTarget> {
     },
     setMode: (relative, mode) => writing(inside(relative), () => chmod(inside(relative), mode)),
     async freeBytes() {
-      const facts = await statfs(work);
+      const facts = await statfs(content);
       return facts.bavail * facts.bsize;
     },
     async commit() {
-      await syncTree(work);
+      await syncTree(content);
       // An empty folder of that name is replaced; one that was filled meanwhile is not.
-      await writing(folder, () => rename(work, folder));
+      await writing(folder, () => rename(content, folder));
       committed = true;
       await syncFolder(dirname(folder));
+      await leave();
     },
     async discard() {
-      if (!committed) await rm(work, { recursive: true, force: true });
+      if (!committed) await leave();
     },
   };
 }
 
+/** Not recursively: a mistyped path must not become a tree of folders. */
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path).catch((cause) => {
+    if (!isErrno(cause) || cause.code !== 'EEXIST') throw cause;
+  });
+  // In a folder that others may write to, somebody could have been here first.
+  const facts = await lstat(path);
+  if (facts.isDirectory() && facts.uid === process.geteuid?.()) return;
+  throw new AdapterError('FILE_UNWRITABLE', `${path} is somebody else's`, {
+    at: { file: path },
+    hint: 'Unpack into a folder of your own, or have it removed. Nothing was written.',
+  });
+}
+
 async function assertFree(folder: string): Promise<void> {
   const names = await readdir(folder).catch((cause) => {
-    if (isErrno(cause) && cause.code === 'ENOENT') return [];
+    if (isErrno(cause) && cause.code === 'ENOENT') return undefined;
     throw fileError(cause, folder, 'write');
   });
-  if (names.length === 0) return;
-  throw new AdapterError('TARGET_NOT_EMPTY', `${folder} is not empty`, {
+  if (names === undefined) return;
+  if (names.length > 0) {
+    throw new AdapterError('TARGET_NOT_EMPTY', `${folder} is not empty`, {
+      at: { file: folder },
+      hint: 'Name a new or an empty folder. Nothing was written.',
+    });
+  }
+  const [own, parent] = await Promise.all([stat(folder), stat(dirname(folder))]);
+  if (own.dev === parent.dev) return;
+  // A folder is put in place by a rename, and no rename replaces a mounted disk.
+  throw new AdapterError('FILE_UNWRITABLE', `${folder} is where a disk is mounted`, {
     at: { file: folder },
-    hint: 'Name a new or an empty folder. Nothing was written.',
+    hint: `Name a folder on that disk, such as ${join(folder, 'opened')}. Nothing was written.`,
+  });
+}
+
+function targetBusy(folder: string): AdapterError {
+  return new AdapterError('TARGET_BUSY', `Another process is unpacking into ${folder}`, {
+    at: { file: folder },
+    hint: 'Wait until it is done, or name another folder. Nothing was written.',
   });
 }
 
@@ -89,7 +154,11 @@ async function writing<T>(path: string, act: () => Promise<T>): Promise<T> {
     return await act();
   } catch (cause) {
     if (isErrno(cause) && (cause.code === 'ENOTEMPTY' || cause.code === 'EEXIST')) {
-      throw new AdapterError('TARGET_NOT_EMPTY', `${path} was created by somebody else meanwhile`, { cause, at: { file: path } });
+      throw new AdapterError('TARGET_NOT_EMPTY', `${path} was created by somebody else meanwhile`, {
+        cause,
+        at: { file: path },
+        hint: 'Name a new or an empty folder.',
+      });
     }
     throw fileError(cause, path, 'write');
   }

@@ -38,7 +38,8 @@ export const spec = defineCommand({
   },
   examples: [
     {
-      command: 'portolan bundle build bundles/cms --out /media/usb -R operators.txt --sign-key cosign.key --provider k3s',
+      command:
+        'portolan bundle build bundles/cms --out /media/usb -R operators.txt --sign-key cosign.key --provider k3s',
       note: 'lock and build for the recipients of a file',
     },
     {

@@ -14,7 +14,10 @@ export const spec = defineCommand({
   options: { identity: identityOption },
   examples: [
     { command: 'portolan bundle inspect /media/usb', note: 'what a courier learns' },
-    { command: 'portolan bundle inspect /media/usb:cms-1.4.0 -i key.txt --json | jq .holder.contents', note: 'everything' },
+    {
+      command: 'portolan bundle inspect /media/usb:cms-1.4.0 -i key.txt --json | jq .holder.contents',
+      note: 'everything',
+    },
   ],
   async run(context, { bundle }, { identity }) {
     const { readIdentities } = await import('../../compose/keys.ts');
@@ -40,9 +43,13 @@ function courierLines(view: CourierView): string[] {
 
 function holderLines({ root, contents, sbom, contentBytes }: HolderView): string[] {
   const sizes = new Map<string, number>(contents.blobs.map((blob) => [blob.digest, blob.sizeBytes]));
-  const size = (digests: readonly string[]) => formatBytes(digests.reduce((sum, one) => sum + (sizes.get(one) ?? 0), 0));
+  const size = (digests: readonly string[]) =>
+    formatBytes(digests.reduce((sum, one) => sum + (sizes.get(one) ?? 0), 0));
   const packages = new Map(
-    sbom.map((image) => [image.reference, image.platforms.reduce((sum, platform) => sum + platform.packages.length, 0)]),
+    sbom.map((image) => [
+      image.reference,
+      image.platforms.reduce((sum, platform) => sum + platform.packages.length, 0),
+    ]),
   );
   const features = Object.entries(contents.features).map(([name, on]) => `${name} ${on ? 'on' : 'off'}`);
   const facts = [
@@ -80,7 +87,11 @@ function holderLines({ root, contents, sbom, contentBytes }: HolderView): string
       item.kind,
       item.provider ?? '',
     ]),
-    ...section('files', ['path', 'size', 'digest'], contents.files, (file) => [file.path, size([file.digest]), file.digest]),
+    ...section('files', ['path', 'size', 'digest'], contents.files, (file) => [
+      file.path,
+      size([file.digest]),
+      file.digest,
+    ]),
   ];
 }
 
@@ -92,8 +103,17 @@ function section<T>(
 ): string[] {
   if (items.length === 0) return [];
   const table = formatTable(
-    columns.map((name): Column => ({ title: name, align: ['size', 'packages', 'files'].includes(name) ? 'right' : 'left' })),
+    columns.map(
+      (name): Column => ({ title: name, align: ['size', 'packages', 'files'].includes(name) ? 'right' : 'left' }),
+    ),
     items.map(row),
   );
-  return ['', `${title}:`, ...table.split('\n').filter((line) => line !== '').map((line) => `  ${line}`)];
+  return [
+    '',
+    `${title}:`,
+    ...table
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => `  ${line}`),
+  ];
 }

@@ -16,7 +16,10 @@ export const spec = defineCommand({
   options: { ...selectionOptions, ...inputOptions },
   examples: [
     { command: 'portolan bundle lock bundles/cms', note: 'writes bundles/cms/bundle.lock.json' },
-    { command: 'portolan bundle lock bundles/cms --feature shop=off --provider k3s', note: 'for k3s, without the shop' },
+    {
+      command: 'portolan bundle lock bundles/cms --feature shop=off --provider k3s',
+      note: 'for k3s, without the shop',
+    },
     { command: 'portolan bundle lock bundles/cms --json | jq .images', note: 'every image and where it was found' },
   ],
   async run(context, { definition }, options) {

@@ -9,7 +9,9 @@ export const spec = defineCommand({
     'signers; with an identity this is checked before signing.',
   arguments: { bundle: bundleArgument },
   options: { signKey: signKeyOption, passwordFile: passwordFileOption, identity: identityOption },
-  examples: [{ command: 'portolan bundle sign /media/usb:cms-1.4.0 --sign-key second.key', note: 'a second signature' }],
+  examples: [
+    { command: 'portolan bundle sign /media/usb:cms-1.4.0 --sign-key second.key', note: 'a second signature' },
+  ],
   async run(context, { bundle }, { signKey, passwordFile, identity }) {
     const { readIdentities, readSigningKey } = await import('../../compose/keys.ts');
     const { composeSign, parseBundleAddress } = await import('../../compose/bundle-medium.ts');

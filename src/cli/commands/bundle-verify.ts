@@ -31,7 +31,9 @@ export const spec = defineCommand({
     context.output.result(fields, () =>
       [
         `${report.tag}: ${problems.length === 0 ? 'verified' : plural(problems.length)}`,
-        report.signedBy ? `  signed by   ${report.signedBy.name} (${report.signedBy.keyHint})` : '  signed by   nobody you trust',
+        report.signedBy
+          ? `  signed by   ${report.signedBy.name} (${report.signedBy.keyHint})`
+          : '  signed by   nobody you trust',
         `  checked     ${report.files} files, ${formatBytes(report.sizeBytes)}`,
         `  manifest    ${report.manifestDigest}`,
         report.root === undefined

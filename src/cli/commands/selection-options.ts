@@ -9,7 +9,10 @@ export const selectionOptions = {
   values: pathList({ value: 'FILE', description: 'values (YAML) merged over all others; repeatable' }),
   feature: list({ value: 'NAME=on|off', description: 'switch a feature; repeatable. Default: what bundle.yaml says' }),
   provider: text({ value: 'NAME', description: 'provider whose values are used, such as k3s' }),
-  platform: list({ value: 'OS/ARCH', description: 'platform whose images are carried, such as linux/amd64; repeatable' }),
+  platform: list({
+    value: 'OS/ARCH',
+    description: 'platform whose images are carried, such as linux/amd64; repeatable',
+  }),
 };
 
 export const inputOptions = {
@@ -18,7 +21,10 @@ export const inputOptions = {
     complete: 'folder',
     description: 'folder of images and charts that were fetched before. Default: ~/.cache/portolan',
   }),
-  caFile: path({ value: 'FILE', description: "certificates (PEM) that registries are trusted by, beside the system's" }),
+  caFile: path({
+    value: 'FILE',
+    description: "certificates (PEM) that registries are trusted by, beside the system's",
+  }),
   helm: text({ value: 'PROGRAM', defaultValue: 'helm', complete: 'file', description: 'the helm program' }),
 };
 

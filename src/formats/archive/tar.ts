@@ -54,7 +54,6 @@ function header(file: TarFile): Buffer {
 }
 
 function splitName(path: string): { name: string; prefix: string } | undefined {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what is asked for
   if (!/^[\u0020-\u007e]+$/.test(path)) return undefined;
   if (path.length <= 100) return { name: path, prefix: '' };
   const slash = path.indexOf('/', Math.max(0, path.length - 101));

@@ -84,7 +84,6 @@ const contentsSchema = z.strictObject({
 });
 
 export type Contents = z.infer<typeof contentsSchema>;
-export type ContentsBlob = Contents['blobs'][number];
 
 export function encodeContents(contents: Contents): Uint8Array {
   return new TextEncoder().encode(canonicalJson(contents));
@@ -99,7 +98,9 @@ export function rootDigestOf(encodedContents: Uint8Array): Digest {
 export function decodeContents(bytes: Uint8Array): Contents {
   const contents = parseListJson(bytes, contentsSchema, 'contents.json', 'CONTENTS_INVALID');
   if (Buffer.compare(Buffer.from(encodeContents(contents)), Buffer.from(bytes)) !== 0) {
-    throw new FormatError('CONTENTS_INVALID', 'contents.json is not in canonical form', { at: { file: 'contents.json' } });
+    throw new FormatError('CONTENTS_INVALID', 'contents.json is not in canonical form', {
+      at: { file: 'contents.json' },
+    });
   }
   for (const paths of [contents.files, contents.configuration]) {
     const [clash] = clashingPaths(paths.map(({ path }) => path));

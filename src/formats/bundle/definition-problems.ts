@@ -2,18 +2,24 @@ import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { FormatError } from '../errors.ts';
 import { definitionJsonSchema } from './definition-schema.ts';
-import { type KeyPath, keyPathText, type PositionedYaml } from './definition-yaml.ts';
+import { type KeyPath, keyPathText, type PositionedYaml, PROBLEMS_LIMIT } from './definition-yaml.ts';
 
 /** Turns what zod says about bundle.yaml into errors that a person can go to and correct. */
 
 type Issue = z.core.$ZodIssue;
 
+/** At most {@link PROBLEMS_LIMIT}: nobody reads more, and looking up places takes time. */
 export function problemsOf(issues: readonly Issue[], yaml: PositionedYaml): FormatError[] {
-  return issues.flatMap((issue) => problemsOfIssue(issue, [], yaml));
+  const problems: FormatError[] = [];
+  for (const issue of issues) {
+    if (problems.length >= PROBLEMS_LIMIT) break;
+    problems.push(...problemsOfIssue(issue, [], yaml));
+  }
+  return problems;
 }
 
 /** The nearest of `known` to `word`, if it is near enough to be a slip of the fingers. */
-export function suggestion(word: string, known: readonly string[]): string | undefined {
+function suggestion(word: string, known: readonly string[]): string | undefined {
   if (known.length === 0) return undefined;
   const lower = word.toLowerCase();
   const best = closest(lower, known as string[]);
@@ -32,7 +38,7 @@ function problemsOfIssue(issue: Issue, parents: KeyPath, yaml: PositionedYaml): 
   const path: KeyPath = [...parents, ...(issue.path as (string | number)[])];
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => unknownKey([...path, key], yaml));
+      return issue.keys.slice(0, PROBLEMS_LIMIT).map((key) => unknownKey([...path, key], yaml));
     case 'invalid_union':
       return unionProblems(issue, path, yaml);
     case 'invalid_key':
@@ -65,11 +71,19 @@ function problemsOfIssue(issue: Issue, parents: KeyPath, yaml: PositionedYaml): 
   }
 }
 
-function unionProblems(issue: Extract<Issue, { code: 'invalid_union' }>, path: KeyPath, yaml: PositionedYaml): FormatError[] {
+function unionProblems(
+  issue: Extract<Issue, { code: 'invalid_union' }>,
+  path: KeyPath,
+  yaml: PositionedYaml,
+): FormatError[] {
   // The branch that accepts the value's type is the one that was meant; what it complains of is what helps.
-  const meant = issue.errors.find((branch) => branch.every((one) => one.code !== 'invalid_type' || one.path.length > 0));
+  const meant = issue.errors.find((branch) =>
+    branch.every((one) => one.code !== 'invalid_type' || one.path.length > 0),
+  );
   if (meant !== undefined && meant.length > 0) return meant.flatMap((one) => problemsOfIssue(one, path, yaml));
-  const expected = issue.errors.flatMap((branch) => branch.map((one) => ('expected' in one ? typeName(one.expected) : '')));
+  const expected = issue.errors.flatMap((branch) =>
+    branch.map((one) => ('expected' in one ? typeName(one.expected) : '')),
+  );
   return [
     problem(`\`${keyPathText(path)}\` has the wrong type.`, yaml, path, {
       expected: [...new Set(expected.filter((name) => name !== ''))].join(' or '),
@@ -79,7 +93,11 @@ function unionProblems(issue: Extract<Issue, { code: 'invalid_union' }>, path: K
   ];
 }
 
-function typeProblem(issue: Extract<Issue, { code: 'invalid_type' }>, path: KeyPath, yaml: PositionedYaml): FormatError {
+function typeProblem(
+  issue: Extract<Issue, { code: 'invalid_type' }>,
+  path: KeyPath,
+  yaml: PositionedYaml,
+): FormatError {
   const value = valueAt(yaml.value, path);
   const name = path.length === 0 ? 'The document' : `\`${keyPathText(path)}\``;
   if (value === undefined) {
@@ -125,22 +143,28 @@ interface SchemaNode {
   readonly anyOf?: readonly SchemaNode[];
 }
 
+/** Made with the first unknown key: most definitions have none. */
+let schema: SchemaNode | undefined;
+
 /** The keys that the schema allows at a path. */
 function knownKeys(path: KeyPath): string[] {
-  let nodes: SchemaNode[] = [definitionJsonSchema() as SchemaNode];
-  const spread = (list: readonly SchemaNode[]): SchemaNode[] => list.flatMap((node) => (node.anyOf ? spread(node.anyOf) : [node]));
+  schema ??= definitionJsonSchema() as SchemaNode;
+  let nodes: SchemaNode[] = [schema];
+  const spread = (list: readonly SchemaNode[]): SchemaNode[] =>
+    list.flatMap((node) => (node.anyOf ? spread(node.anyOf) : [node]));
   for (const part of path) {
     nodes = spread(nodes).flatMap((node) => {
       if (typeof part === 'number') return node.items === undefined ? [] : [node.items];
       const other = typeof node.additionalProperties === 'object' ? [node.additionalProperties] : [];
-      const own = node.properties !== undefined && Object.hasOwn(node.properties, part) ? node.properties[part] : undefined;
+      const own =
+        node.properties !== undefined && Object.hasOwn(node.properties, part) ? node.properties[part] : undefined;
       return own === undefined ? other : [own];
     });
   }
   return [...new Set(spread(nodes).flatMap((node) => Object.keys(node.properties ?? {})))];
 }
 
-export function valueAt(root: unknown, path: KeyPath): unknown {
+function valueAt(root: unknown, path: KeyPath): unknown {
   let value = root;
   for (const part of path) {
     if (value === null || typeof value !== 'object' || !Object.hasOwn(value, part)) return undefined;
@@ -162,7 +186,15 @@ function limitText(issue: Issue): string {
 }
 
 function typeName(expected: string): string {
-  const names: Record<string, string> = { object: 'a map', record: 'a map', array: 'a list', string: 'a string', int: 'a whole number', number: 'a number', boolean: 'true or false' };
+  const names: Record<string, string> = {
+    object: 'a map',
+    record: 'a map',
+    array: 'a list',
+    string: 'a string',
+    int: 'a whole number',
+    number: 'a number',
+    boolean: 'true or false',
+  };
   return names[expected] ?? expected;
 }
 

@@ -7,18 +7,13 @@ import { isBundlePath } from './bundle-path.ts';
  * written as a pattern or a limit.
  */
 
-const MEBIBYTE = 1024 * 1024;
-export const PIECE_SIZE_DEFAULT_BYTES = 32 * MEBIBYTE;
-export const PIECE_SIZE_MIN_BYTES = MEBIBYTE;
-export const PIECE_SIZE_MAX_BYTES = 1024 * MEBIBYTE;
-
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const WORD = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/;
 /** SemVer 2.0.0, section 9 and its grammar, without build metadata: an OCI tag cannot hold `+`. */
 const SEMVER =
   /^(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)(?:-(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*)?$/;
 const PLATFORM = /^[a-z0-9]+\/[a-z0-9]+(?:\/[a-z0-9]+)?$/;
-export const WHEN = /^!?features\.[A-Za-z][A-Za-z0-9_-]{0,62}$/;
+const WHEN = /^!?features\.[A-Za-z][A-Za-z0-9_-]{0,62}$/;
 
 const label = (what: string) =>
   z
@@ -53,7 +48,10 @@ const valuesFile = relativePath('A YAML file with values.');
 
 const feature = z
   .strictObject({
-    default: z.boolean().default(false).describe('The side that is chosen unless `--feature NAME=on|off` says otherwise.'),
+    default: z
+      .boolean()
+      .default(false)
+      .describe('The side that is chosen unless `--feature NAME=on|off` says otherwise.'),
     on: valuesMap.optional().describe('Merged into the values of every chart while the feature is on.'),
     off: valuesMap.optional().describe('Merged into the values of every chart while the feature is off.'),
   })
@@ -85,7 +83,9 @@ const chart = z
         }),
       )
       .default([])
-      .describe('Files of a chart folder that are packed only under a condition, so that nothing of them is in the bundle.'),
+      .describe(
+        'Files of a chart folder that are packed only under a condition, so that nothing of them is in the bundle.',
+      ),
     when,
   })
   .describe('A Helm chart and how it is installed.');
@@ -105,7 +105,10 @@ const images = z
     paths: z
       .array(
         z.strictObject({
-          kind: z.string().regex(/^[A-Za-z][A-Za-z0-9]*$/, 'the kind of a custom resource').describe('Such as `Cluster`.'),
+          kind: z
+            .string()
+            .regex(/^[A-Za-z][A-Za-z0-9]*$/, 'the kind of a custom resource')
+            .describe('Such as `Cluster`.'),
           apiVersion: z.string().min(1).max(253).optional().describe('Only this apiVersion. Default: any.'),
           path: z
             .string()
@@ -172,7 +175,10 @@ export const definitionSchema = z
       .regex(SEMVER, 'a version as in SemVer 2 without build metadata, such as 1.4.0 or 1.4.0-rc.1')
       .describe('Version of the bundle (SemVer 2, without build metadata).'),
     sequence: z.int().min(1).describe('Grows with each release. Import refuses a sequence below the highest applied.'),
-    audience: z.array(label('Name of a target.')).default([]).describe('Targets that the bundle is meant for. Empty: any.'),
+    audience: z
+      .array(label('Name of a target.'))
+      .default([])
+      .describe('Targets that the bundle is meant for. Empty: any.'),
     platforms: z
       .array(z.string().regex(PLATFORM, '`os/architecture` or `os/architecture/variant`, such as linux/amd64'))
       .min(1)
@@ -209,7 +215,10 @@ export const definitionSchema = z
     charts: z.array(chart).default([]).describe('Charts, in the order in which they are installed.'),
     images: images.prefault({}),
     registries: z
-      .record(z.string().regex(/^[A-Za-z0-9.-]+(?::\d{1,5})?$|^\[[0-9a-fA-F:]+\](?::\d{1,5})?$/, '`host` or `host:port`'), registry)
+      .record(
+        z.string().regex(/^[A-Za-z0-9.-]+(?::\d{1,5})?$|^\[[0-9a-fA-F:]+\](?::\d{1,5})?$/, '`host` or `host:port`'),
+        registry,
+      )
       .default({})
       .describe('How registries are reached, by `host:port`.'),
     modules: z.array(module).default([]).describe('Modules of database migrations.'),

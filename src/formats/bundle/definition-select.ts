@@ -64,10 +64,7 @@ export function selectFrom(placed: PlacedDefinition, switches: Switches): Select
     ...pathClashes(placed, files),
     ...pathClashes(placed, configuration),
   ]);
-  const providers =
-    switches.provider === undefined
-      ? [...definition.providers.keys()]
-      : [switches.provider];
+  const providers = switches.provider === undefined ? [...definition.providers.keys()] : [switches.provider];
   return {
     features: switches.features,
     ...(switches.provider === undefined ? {} : { provider: switches.provider }),
@@ -97,11 +94,22 @@ function repeats<T extends { readonly key: KeyPath }>(
     seen.set(name, earlier ?? item);
     if (earlier === undefined) return [];
     const line = placed.place(earlier.key).line;
-    return [fault('DUPLICATE', `The ${what} \`${name}\` stands here and in line ${line}.`, placed, item.key, 'Rename one of the two.')];
+    return [
+      fault(
+        'DUPLICATE',
+        `The ${what} \`${name}\` stands here and in line ${line}.`,
+        placed,
+        item.key,
+        'Rename one of the two.',
+      ),
+    ];
   });
 }
 
-function pathClashes(placed: PlacedDefinition, items: readonly { readonly path: string; readonly key: KeyPath }[]): FormatError[] {
+function pathClashes(
+  placed: PlacedDefinition,
+  items: readonly { readonly path: string; readonly key: KeyPath }[],
+): FormatError[] {
   return clashingPaths(items.map(({ path }) => path)).flatMap(([later, earlier]) => {
     const [item, first] = [items[later], items[earlier]];
     if (item === undefined || first === undefined) return [];
@@ -132,6 +140,12 @@ function orderModules(placed: PlacedDefinition, modules: readonly ModuleDefiniti
   );
 }
 
-function fault(code: FormatErrorCode, message: string, placed: PlacedDefinition, key: KeyPath, hint: string): FormatError {
+function fault(
+  code: FormatErrorCode,
+  message: string,
+  placed: PlacedDefinition,
+  key: KeyPath,
+  hint: string,
+): FormatError {
   return new FormatError(code, message, { at: placed.place(key), hint });
 }

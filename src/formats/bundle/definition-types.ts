@@ -80,7 +80,10 @@ export interface Definition {
   readonly pieceSizeBytes: number;
   readonly signers: readonly { readonly path: string; readonly key: KeyPath }[];
   readonly provider?: string;
-  readonly providers: ReadonlyMap<string, { readonly values: readonly { readonly file: string; readonly key: KeyPath }[] }>;
+  readonly providers: ReadonlyMap<
+    string,
+    { readonly values: readonly { readonly file: string; readonly key: KeyPath }[] }
+  >;
   readonly kubernetes: { readonly version?: string; readonly apiVersions: readonly string[] };
   readonly features: ReadonlyMap<string, FeatureDefinition>;
   readonly charts: readonly ChartDefinition[];

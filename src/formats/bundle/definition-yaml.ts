@@ -12,6 +12,8 @@ import { FormatError } from '../errors.ts';
 
 export const DEFINITION_LIMIT_BYTES = 1024 * 1024;
 const ALIAS_LIMIT = 100;
+/** How many problems of a file are reported at once. */
+export const PROBLEMS_LIMIT = 50;
 
 export type KeyPath = readonly (string | number)[];
 
@@ -59,7 +61,8 @@ export function parsePositionedYaml(text: string, file: string): PositionedYaml 
         hint: yamlHint(error.code),
       }),
   );
-  if (problems.length === 0) problems.push(...keyProblems(document.contents, at), ...ambiguousScalars(document.contents, at));
+  if (problems.length === 0)
+    problems.push(...keyProblems(document.contents, at), ...ambiguousScalars(document.contents, at));
   throwAll(problems);
   const value = parseGuarded(() => document.toJS({ maxAliasCount: ALIAS_LIMIT }) as unknown, file);
   const root = document.contents as Node | null;
@@ -68,7 +71,7 @@ export function parsePositionedYaml(text: string, file: string): PositionedYaml 
 
 /** Throws the first problem with the rest as `others`; does nothing when there is none. */
 export function throwAll(problems: readonly FormatError[]): void {
-  const [first, ...rest] = problems.slice(0, 50);
+  const [first, ...rest] = problems.slice(0, PROBLEMS_LIMIT);
   if (first === undefined) return;
   if (rest.length === 0) throw first;
   const { expected, found, hint, at, cause } = first;
@@ -81,11 +84,15 @@ function parseGuarded<T>(parse: () => T, file: string): T {
     return parse();
   } catch (cause) {
     // The parser throws ReferenceError for an alias bomb.
-    throw new FormatError('DEFINITION_INVALID', 'The YAML cannot be resolved: it is nested too deeply or repeats itself.', {
-      cause,
-      at: { file },
-      hint: 'Write the repeated part out, or move it into a values file.',
-    });
+    throw new FormatError(
+      'DEFINITION_INVALID',
+      'The YAML cannot be resolved: it is nested too deeply or repeats itself.',
+      {
+        cause,
+        at: { file },
+        hint: 'Write the repeated part out, or move it into a values file.',
+      },
+    );
   }
 }
 

@@ -1,9 +1,10 @@
 import { FormatError } from '../errors.ts';
 import { checkDefinition } from './definition-check.ts';
 import { problem, problemsOf } from './definition-problems.ts';
-import { definitionSchema, PIECE_SIZE_MAX_BYTES, PIECE_SIZE_MIN_BYTES, type RawDefinition } from './definition-schema.ts';
+import { definitionSchema, type RawDefinition } from './definition-schema.ts';
 import type { Condition, Definition, ValuesLayer } from './definition-types.ts';
-import { type KeyPath, parsePositionedYaml, type PositionedYaml, throwAll } from './definition-yaml.ts';
+import { type KeyPath, type PositionedYaml, parsePositionedYaml, throwAll } from './definition-yaml.ts';
+import { PIECE_SIZE_MAX_BYTES, PIECE_SIZE_MIN_BYTES } from './placement.ts';
 
 /** A checked definition and the way back from a key path to a line of the file. */
 export interface PlacedDefinition {
@@ -98,7 +99,8 @@ function normalise(raw: RawDefinition, yaml: PositionedYaml): Definition {
       ...entry(['modules', index], module.when),
     })),
     configuration: raw.configuration.json.map((item, index) => {
-      const { source, path, when } = typeof item === 'string' ? { source: item, path: undefined, when: undefined } : item;
+      const { source, path, when } =
+        typeof item === 'string' ? { source: item, path: undefined, when: undefined } : item;
       const name = path ?? source.slice(source.lastIndexOf('/') + 1);
       return { source, path: `configuration/json/${name}`, ...entry(['configuration', 'json', index], when) };
     }),

@@ -48,7 +48,9 @@ export async function decodeLists(bytes: Uint8Array): Promise<Lists> {
     for await (const entry of archive) {
       const name: string = entry.header.name;
       if (entry.header.type !== 'file' || name !== NAMES[files.size]) {
-        throw new FormatError('LISTS_INVALID', 'the sealed lists hold something else than the two lists', { found: name });
+        throw new FormatError('LISTS_INVALID', 'the sealed lists hold something else than the two lists', {
+          found: name,
+        });
       }
       files.set(name, await buffer(entry));
     }

@@ -68,7 +68,13 @@ const schema = z.strictObject({
     }),
   ),
   configuration: z.array(
-    z.strictObject({ ...pinned, path: bundlePath, source, kind: z.enum(['json', 'values']), provider: text.optional() }),
+    z.strictObject({
+      ...pinned,
+      path: bundlePath,
+      source,
+      kind: z.enum(['json', 'values']),
+      provider: text.optional(),
+    }),
   ),
   files: z.array(z.strictObject({ ...pinned, path: bundlePath, source, mode: z.int().min(0).max(0o777) })),
 });

@@ -16,7 +16,7 @@ export const MANIFEST_MAX_BYTES = 16 * 1024 * 1024;
 
 /** OCI image specification v1.1, "Guidance for an Empty Descriptor". */
 export const EMPTY_BLOB = new TextEncoder().encode('{}');
-export const EMPTY_DESCRIPTOR: Descriptor = {
+const EMPTY_DESCRIPTOR: Descriptor = {
   mediaType: 'application/vnd.oci.empty.v1+json',
   digest: digestOf(EMPTY_BLOB),
   size: EMPTY_BLOB.length,
@@ -80,11 +80,23 @@ export function decodeManifest(bytes: Uint8Array): BundleManifest {
   pieces.forEach((piece, index) => {
     if (piece.mediaType !== PIECE_MEDIA_TYPE) throw unexpectedLayer(index + 1, PIECE_MEDIA_TYPE, piece.mediaType);
     if (seen.has(piece.digest)) {
-      throw new FormatError('BUNDLE_MANIFEST_INVALID', 'the manifest names one blob twice', { at: { digest: piece.digest } });
+      throw new FormatError('BUNDLE_MANIFEST_INVALID', 'the manifest names one blob twice', {
+        at: { digest: piece.digest },
+      });
     }
     seen.add(piece.digest);
   });
   return { name: annotations[TITLE], version: annotations[VERSION], lists, pieces };
+}
+
+/** What any manifest says it is, unchecked; `undefined` where it says nothing or is no JSON object. */
+export function artifactTypeOf(bytes: Uint8Array): string | undefined {
+  try {
+    const value = JSON.parse(new TextDecoder().decode(bytes)) as { artifactType?: unknown } | null;
+    return typeof value?.artifactType === 'string' ? value.artifactType : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function unexpectedLayer(index: number, expected: string, found: string | undefined): FormatError {

@@ -60,7 +60,10 @@ export interface PiecePlan {
  */
 export function planPieces(contents: Contents, placement: Placement, pieceCount: number): PiecePlan[] {
   if (placement.pieces !== pieceCount) {
-    throw invalid('the number of pieces is not that of the manifest', { expected: pieceCount, found: placement.pieces });
+    throw invalid('the number of pieces is not that of the manifest', {
+      expected: pieceCount,
+      found: placement.pieces,
+    });
   }
   const sizes = new Map(contents.blobs.map((blob) => [blob.digest, blob.sizeBytes]));
   const runs: PieceRun[][] = Array.from({ length: pieceCount }, () => []);
@@ -70,7 +73,8 @@ export function planPieces(contents: Contents, placement: Placement, pieceCount:
     sizes.delete(blob);
     let blobOffsetBytes = 0;
     for (const [piece, pieceOffsetBytes, lengthBytes] of extents) {
-      if (pieceOffsetBytes + lengthBytes > placement.pieceSizeBytes) throw invalid(`blob ${blob} reaches beyond piece ${piece}`);
+      if (pieceOffsetBytes + lengthBytes > placement.pieceSizeBytes)
+        throw invalid(`blob ${blob} reaches beyond piece ${piece}`);
       const inPiece = runs[piece];
       if (inPiece === undefined) throw invalid(`blob ${blob} lies in piece ${piece}, which does not exist`);
       inPiece.push({ digest: blob, blobOffsetBytes, pieceOffsetBytes, lengthBytes });
@@ -90,7 +94,8 @@ function withGaps(runs: PieceRun[], piece: number, pieceSizeBytes: number): Piec
   let offsetBytes = 0;
   for (const run of runs) {
     if (run.pieceOffsetBytes < offsetBytes) throw invalid(`two blobs lie on the same bytes of piece ${piece}`);
-    if (run.pieceOffsetBytes > offsetBytes) zeroRuns.push({ offsetBytes, lengthBytes: run.pieceOffsetBytes - offsetBytes });
+    if (run.pieceOffsetBytes > offsetBytes)
+      zeroRuns.push({ offsetBytes, lengthBytes: run.pieceOffsetBytes - offsetBytes });
     offsetBytes = run.pieceOffsetBytes + run.lengthBytes;
   }
   if (offsetBytes < pieceSizeBytes) zeroRuns.push({ offsetBytes, lengthBytes: pieceSizeBytes - offsetBytes });
@@ -98,5 +103,8 @@ function withGaps(runs: PieceRun[], piece: number, pieceSizeBytes: number): Piec
 }
 
 function invalid(message: string, details: { expected?: number; found?: number } = {}): FormatError {
-  return new FormatError('PLACEMENT_INVALID', `placement.json: ${message}`, { ...details, at: { file: 'placement.json' } });
+  return new FormatError('PLACEMENT_INVALID', `placement.json: ${message}`, {
+    ...details,
+    at: { file: 'placement.json' },
+  });
 }

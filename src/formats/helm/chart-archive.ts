@@ -16,7 +16,7 @@ export interface ChartArchiveLimits {
   readonly unpackedBytes: number;
 }
 
-export const CHART_ARCHIVE_LIMITS: ChartArchiveLimits = { entries: 20_000, unpackedBytes: 100 * 1024 * 1024 };
+const CHART_ARCHIVE_LIMITS: ChartArchiveLimits = { entries: 20_000, unpackedBytes: 100 * 1024 * 1024 };
 const NESTING_LIMIT = 8;
 
 /** @throws FormatError CHART_INVALID, CHART_UNSAFE. Reads the source to its end. */
@@ -27,7 +27,12 @@ export async function inspectChartArchive(
 ): Promise<ChartMetadata> {
   const limits = options.limits ?? CHART_ARCHIVE_LIMITS;
   const budget = { entries: limits.entries, bytes: limits.unpackedBytes };
-  return inspect(source, { file, budget, depth: 0, ...(options.signal === undefined ? {} : { signal: options.signal }) });
+  return inspect(source, {
+    file,
+    budget,
+    depth: 0,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
 }
 
 type Entry = ReturnType<typeof extract> extends AsyncIterable<infer Item> ? Item : never;
@@ -44,7 +49,12 @@ async function inspect(source: AsyncIterable<Uint8Array>, inspection: Inspection
   const { file, signal } = inspection;
   const archive = extract();
   const gunzip = createGunzip();
-  const feeding = pipeline(Readable.from(source, { objectMode: false }), gunzip, archive, signal === undefined ? {} : { signal });
+  const feeding = pipeline(
+    Readable.from(source, { objectMode: false }),
+    gunzip,
+    archive,
+    signal === undefined ? {} : { signal },
+  );
   // Its failure is seen below; until then it must not count as unhandled.
   feeding.catch(() => {});
   let chartYaml: string | undefined;
@@ -85,7 +95,8 @@ function checkEntry(entry: Entry, { file, budget }: Inspection): string {
   if (escapes || parts.slice(1).some((part) => part === '' || part === '.')) {
     throw unsafe('It holds a path that leads out of the chart.', file, shown);
   }
-  if (type !== 'directory' && parts.length < 2) throw unsafe('A file lies outside the folder of the chart.', file, shown);
+  if (type !== 'directory' && parts.length < 2)
+    throw unsafe('A file lies outside the folder of the chart.', file, shown);
   return parts.slice(1).join('/');
 }
 
@@ -96,7 +107,8 @@ async function readEntry(entry: Entry, inspection: Inspection, keepBytes: number
   for await (const chunk of counted(entry, inspection)) {
     sizeBytes += chunk.length;
     if (keepBytes === 0) continue;
-    if (sizeBytes > keepBytes) throw unsafe('A file in it is too large.', inspection.file, entry.header.name.slice(0, 200));
+    if (sizeBytes > keepBytes)
+      throw unsafe('A file in it is too large.', inspection.file, entry.header.name.slice(0, 200));
     kept.push(chunk);
   }
   return Buffer.concat(kept);
@@ -111,7 +123,8 @@ async function inspectNested(entry: Entry, inner: string, inspection: Inspection
 async function* counted(entry: Entry, { file, budget }: Inspection): AsyncGenerator<Uint8Array> {
   for await (const chunk of entry as unknown as AsyncIterable<Uint8Array>) {
     budget.bytes -= chunk.length;
-    if (budget.bytes < 0) throw unsafe('It unpacks to more than a chart may have.', file, entry.header.name.slice(0, 200));
+    if (budget.bytes < 0)
+      throw unsafe('It unpacks to more than a chart may have.', file, entry.header.name.slice(0, 200));
     yield chunk;
   }
 }
@@ -128,7 +141,8 @@ function asFormatError(cause: unknown, file: string): unknown {
   if (cause instanceof FormatError) return cause;
   const code = (cause as NodeJS.ErrnoException).code ?? '';
   // zlib's and the tar reader's own failures; what the source threw (a file that cannot be read) passes through.
-  const isOurs = code.startsWith('Z_') || (cause instanceof Error && !('syscall' in cause) && cause.constructor === Error);
+  const isOurs =
+    code.startsWith('Z_') || (cause instanceof Error && !('syscall' in cause) && cause.constructor === Error);
   if (!isOurs) return cause;
   return new FormatError('CHART_INVALID', 'The file is not a packaged chart: it is not a whole .tgz archive.', {
     cause,

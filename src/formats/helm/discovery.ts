@@ -1,6 +1,6 @@
 import { FormatError } from '../errors.ts';
-import { parseHelmYaml } from './yaml.ts';
 import { isValuesMap } from './values.ts';
+import { parseHelmYaml } from './yaml.ts';
 
 /**
  * Finds the images in what `helm template` prints: a stream of documents, each after `---` and a line `# Source: CHART/PATH`
@@ -57,12 +57,13 @@ export function discoverImages(
   paths: readonly ResourceImagePath[] = [],
 ): readonly FoundImage[] {
   const found: FoundImage[] = [];
+  const seen = new Set<string>();
   for (const part of splitDocuments(rendered)) {
     // A definition of resources is large, and holds none itself.
     if (/^kind:\s*["']?CustomResourceDefinition["']?\s*$/m.test(part.text)) continue;
     const file = part.template === '' ? `${chart} (rendered)` : part.template;
     for (const { value } of parseHelmYaml(part.text, file, 'RENDERED_INVALID', part.line)) {
-      collect(value, [], { template: part.template, file, line: part.line, paths, found }, 0);
+      collect(value, [], { template: part.template, file, line: part.line, paths, found, seen }, 0);
     }
   }
   return found;
@@ -74,15 +75,17 @@ interface Context {
   readonly line: number;
   readonly paths: readonly ResourceImagePath[];
   readonly found: FoundImage[];
+  /** Template, path and reference: a configured path may name what is found anyway. */
+  readonly seen: Set<string>;
 }
 
 function collect(resource: unknown, at: readonly string[], context: Context, depth: number): void {
-  if (!isValuesMap(resource) || typeof resource['kind'] !== 'string') return;
-  const kind = resource['kind'];
-  if (Array.isArray(resource['items']) && kind.endsWith('List')) {
+  if (!isValuesMap(resource) || typeof resource.kind !== 'string') return;
+  const kind = resource.kind;
+  if (Array.isArray(resource.items) && kind.endsWith('List')) {
     if (depth >= LIST_DEPTH_LIMIT) throw invalid('Lists of resources are nested too deeply.', at, context);
     const itemKind = kind === 'List' ? undefined : kind.slice(0, -'List'.length);
-    for (const [index, item] of resource['items'].entries()) {
+    for (const [index, item] of resource.items.entries()) {
       // The items of a DeploymentList may leave their kind out.
       const whole = isValuesMap(item) && itemKind !== undefined ? { kind: itemKind, ...item } : item;
       collect(whole, [...at, `items[${index}]`], context, depth + 1);
@@ -95,7 +98,8 @@ function collect(resource: unknown, at: readonly string[], context: Context, dep
     for (const path of POD_IMAGES) take(resource, `${prefix}.${path}`, at, context);
   }
   for (const { kind: wanted, apiVersion, path } of context.paths) {
-    if (wanted === kind && (apiVersion === undefined || apiVersion === resource['apiVersion'])) take(resource, path, at, context);
+    if (wanted === kind && (apiVersion === undefined || apiVersion === resource.apiVersion))
+      take(resource, path, at, context);
   }
 }
 
@@ -105,10 +109,10 @@ function take(resource: unknown, path: string, at: readonly string[], context: C
     if (value === undefined || value === null || value === '') continue;
     if (typeof value !== 'string') throw invalid('An image must be a string.', [full], context, JSON.stringify(value));
     const reference = value.trim();
-    const known = context.found.some(
-      (one) => one.reference === reference && one.path === full && one.template === context.template,
-    );
-    if (!known) context.found.push({ reference, template: context.template, path: full });
+    const key = JSON.stringify([context.template, full, reference]);
+    if (context.seen.has(key)) continue;
+    context.seen.add(key);
+    context.found.push({ reference, template: context.template, path: full });
   }
 }
 

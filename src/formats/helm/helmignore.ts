@@ -21,7 +21,10 @@ interface Rule {
 /** @throws FormatError CHART_INVALID for a pattern that helm refuses. */
 export function decodeHelmignore(text: string, file: string): IgnoreRules {
   const rules: Rule[] = [];
-  for (const [index, line] of text.replace(/^\uFEFF/, '').split('\n').entries()) {
+  for (const [index, line] of text
+    .replace(/^\uFEFF/, '')
+    .split('\n')
+    .entries()) {
     const rule = decodeRule(line.trim(), { file, line: index + 1 });
     if (rule !== undefined) rules.push(rule);
   }
@@ -50,10 +53,10 @@ function decodeRule(written: string, at: { file: string; line: number }): Rule |
   if (folderOnly) pattern = pattern.slice(0, -1);
   const rooted = pattern.startsWith('/');
   if (rooted) pattern = pattern.slice(1);
-  const expression = shellPattern(pattern);
-  if (expression === undefined) throw badPattern('The pattern is not complete.', written, at);
+  const tokens = shellPattern(pattern);
+  if (tokens === undefined) throw badPattern('The pattern is not complete.', written, at);
   const wholePath = rooted || pattern.includes('/');
-  const matches = (path: string) => expression.test(wholePath ? path : path.slice(path.lastIndexOf('/') + 1));
+  const matches = (path: string) => matchTokens(tokens, wholePath ? path : path.slice(path.lastIndexOf('/') + 1));
   return { negate, folderOnly, matches };
 }
 
@@ -61,65 +64,87 @@ function badPattern(message: string, found: string, at: { file: string; line: nu
   return new FormatError('CHART_INVALID', message, { found, at, hint: 'Correct the pattern in .helmignore.' });
 }
 
+/** One character, `*` (any run without `/`), or a set. */
+type Token = 'star' | ((char: string) => boolean);
+
 /** The patterns of Go's filepath.Match: `*`, `?`, `[a-z]`, `[^a-z]`, `\` quotes. `undefined` when malformed. */
-function shellPattern(pattern: string): RegExp | undefined {
-  let source = '';
-  for (let index = 0; index < pattern.length; index++) {
-    const char = pattern[index] as string;
-    if (char === '*') source += '[^/]*';
-    else if (char === '?') source += '[^/]';
-    else if (char === '\\') {
-      index++;
-      if (index >= pattern.length) return undefined;
-      source += quote(pattern[index] as string);
-    } else if (char === '[') {
-      const end = classEnd(pattern, index);
-      if (end === undefined) return undefined;
-      source += end.source;
-      index = end.index;
-    } else source += quote(char);
+function shellPattern(pattern: string): readonly Token[] | undefined {
+  const chars = [...pattern];
+  const tokens: Token[] = [];
+  for (let index = 0; index < chars.length; index++) {
+    const char = chars[index] as string;
+    if (char === '*') {
+      if (tokens.at(-1) !== 'star') tokens.push('star');
+    } else if (char === '?') tokens.push((one) => one !== '/');
+    else if (char === '[') {
+      const set = readSet(chars, index);
+      if (set === undefined) return undefined;
+      tokens.push(set.token);
+      index = set.end;
+    } else {
+      if (char === '\\') index++;
+      const literal = chars[index];
+      if (literal === undefined) return undefined;
+      tokens.push((one) => one === literal);
+    }
   }
-  // Adjacent stars are one: `[^/]*[^/]*` repeated would backtrack without end.
-  return new RegExp(`^${source.replaceAll(/(?:\[\^\/\]\*)+/g, '[^/]*')}$`, 's');
+  return tokens;
 }
 
-function classEnd(pattern: string, start: number): { source: string; index: number } | undefined {
+function readSet(chars: readonly string[], start: number): { token: Token; end: number } | undefined {
   let index = start + 1;
-  const negated = pattern[index] === '^';
+  const negated = chars[index] === '^';
   if (negated) index++;
-  let source = '';
-  const first = index;
-  while (index < pattern.length) {
-    if (pattern[index] === ']' && index > first) {
-      try {
-        const whole = negated ? `(?!/)[^${source}]` : `[${source}]`;
-        new RegExp(whole);
-        return { source: whole, index };
-      } catch {
-        return undefined;
-      }
-    }
-    if (pattern[index] === ']' || pattern[index] === '-') return undefined;
-    const low = classChar(pattern, index);
+  const ranges: (readonly [number, number])[] = [];
+  while (chars[index] !== ']' || ranges.length === 0) {
+    const low = readSetChar(chars, index);
     if (low === undefined) return undefined;
     index = low.next;
-    source += quote(low.char);
-    if (pattern[index] === '-') {
-      const high = classChar(pattern, index + 1);
-      if (high === undefined || pattern[index + 1] === ']') return undefined;
-      source += `-${quote(high.char)}`;
-      index = high.next;
+    let high = low.code;
+    if (chars[index] === '-') {
+      const end = readSetChar(chars, index + 1);
+      if (end === undefined) return undefined;
+      high = end.code;
+      index = end.next;
+    }
+    ranges.push([low.code, high]);
+  }
+  const token = (char: string) => {
+    const code = char.codePointAt(0) as number;
+    return char !== '/' && ranges.some(([low, high]) => low <= code && code <= high) !== negated;
+  };
+  return { token, end: index };
+}
+
+function readSetChar(chars: readonly string[], index: number): { code: number; next: number } | undefined {
+  const char = chars[index];
+  if (char === undefined || char === '-' || char === ']') return undefined;
+  const quoted = char === '\\';
+  const code = (quoted ? chars[index + 1] : char)?.codePointAt(0);
+  return code === undefined ? undefined : { code, next: index + (quoted ? 2 : 1) };
+}
+
+/** In time of pattern times path at most: only the last star is ever tried again (a regular expression would backtrack). */
+function matchTokens(tokens: readonly Token[], path: string): boolean {
+  const chars = [...path];
+  let token = 0;
+  let index = 0;
+  let star: { readonly token: number; index: number } | undefined;
+  while (index < chars.length || token < tokens.length) {
+    const wanted = tokens[token];
+    if (wanted === 'star') {
+      star = { token, index };
+      token++;
+    } else if (wanted !== undefined && index < chars.length && wanted(chars[index] as string)) {
+      token++;
+      index++;
+    } else {
+      // The last star takes one character more, if it may.
+      if (star === undefined || star.index >= chars.length || chars[star.index] === '/') return false;
+      star.index++;
+      token = star.token + 1;
+      index = star.index;
     }
   }
-  return undefined;
-}
-
-function classChar(pattern: string, index: number): { char: string; next: number } | undefined {
-  const quoted = pattern[index] === '\\';
-  const char = pattern[quoted ? index + 1 : index];
-  return char === undefined ? undefined : { char, next: index + (quoted ? 2 : 1) };
-}
-
-function quote(char: string): string {
-  return /[\\^$.*+?()[\]{}|/-]/.test(char) ? `\\${char}` : char;
+  return true;
 }

@@ -1,4 +1,4 @@
-import { LineCounter, parseAllDocuments, type Document, type ScalarTag, type Tags } from 'yaml';
+import { type Document, LineCounter, parseAllDocuments, type ScalarTag, type Tags } from 'yaml';
 import { FormatError, type FormatErrorCode } from '../errors.ts';
 import { isValuesMap, mergeAllValues, type ValuesMap } from './values.ts';
 
@@ -20,7 +20,7 @@ const boolTag: ScalarTag = {
 const intTag: ScalarTag = {
   default: true,
   tag: 'tag:yaml.org,2002:int',
-  test: /^[-+]?(?:0[bB][01_]+|0[oO]?[0-7_]*|0[xX][0-9a-fA-F_]+|[1-9][0-9_]*)$/,
+  test: /^(?:[-+]_*)?(?:0[bB][01_]+|0[oO]?[0-7_]*|0[xX][0-9a-fA-F_]+|[1-9][0-9_]*)$/,
   resolve: (text) => {
     const [sign, digits] = /^[-+]/.test(text) ? [text[0], text.slice(1)] : ['', text];
     const plain = digits.replaceAll('_', '');
@@ -40,7 +40,9 @@ const floatTag: ScalarTag = {
 function helmTags(tags: Tags): Tags {
   const own = new Set(['tag:yaml.org,2002:bool', 'tag:yaml.org,2002:int', 'tag:yaml.org,2002:float']);
   // The core schema's infinities stay: they are found, and refused, as numbers that JSON cannot hold.
-  const kept = tags.filter((tag) => typeof tag === 'string' || !own.has(tag.tag) || /nan|inf/i.test(String((tag as ScalarTag).test)));
+  const kept = tags.filter(
+    (tag) => typeof tag === 'string' || !own.has(tag.tag) || /nan|inf/i.test(String((tag as ScalarTag).test)),
+  );
   return [...kept, boolTag, intTag, floatTag];
 }
 
@@ -75,7 +77,10 @@ export function parseHelmYaml(text: string, file: string, code: FormatErrorCode,
       });
     }
     try {
-      return { value: document.toJS({ maxAliasCount: ALIAS_LIMIT }) as unknown, line: place(document.range?.[0] ?? 0).line };
+      return {
+        value: document.toJS({ maxAliasCount: ALIAS_LIMIT }) as unknown,
+        line: place(document.range?.[0] ?? 0).line,
+      };
     } catch (cause) {
       throw new FormatError(code, 'The YAML cannot be resolved: it repeats itself too often.', {
         cause,
@@ -105,7 +110,10 @@ export function decodeValues(text: string, file: string): ValuesMap {
 
 /** Values go on as JSON, which has no infinities and keeps integers only up to 2^53. */
 function checkNumbers(value: unknown, file: string, key: string): void {
-  if (typeof value === 'number' && (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))) {
+  if (
+    typeof value === 'number' &&
+    (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
+  ) {
     throw new FormatError('VALUES_INVALID', 'A number cannot be carried without change.', {
       found: String(value),
       at: { file, key },

@@ -45,7 +45,7 @@ export interface ImageManifestDocument {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-export interface ImageIndexDocument {
+interface ImageIndexDocument {
   readonly kind: 'index';
   readonly mediaType: string;
   readonly artifactType?: string;

@@ -67,7 +67,7 @@ export function normaliseReference(text: string): string {
 }
 
 /** `docker.io/library/nginx`: host and repository without tag and digest. */
-export function repositoryName(reference: ImageReference): string {
+function repositoryName(reference: ImageReference): string {
   return `${reference.host}/${reference.repository}`;
 }
 

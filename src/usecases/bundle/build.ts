@@ -19,7 +19,7 @@ import { UseCaseError } from '../errors.ts';
 import { composeContents, rankOf } from './compose-contents.ts';
 import { sweepMedium, withoutTag } from './medium-index.ts';
 import { sealPieces } from './seal-pieces.ts';
-import { type Signer, writeSignature } from './write-signature.ts';
+import { type Signer, settleFirstSignature, writeSignature } from './write-signature.ts';
 
 export interface BuildRequest {
   readonly lock: BundleLock;
@@ -113,10 +113,11 @@ export async function buildBundle(
   };
   const tag = tagOf(lock.name, lock.version);
   const kept = await withoutTag(medium, tag);
-  const signature = await writeSignature(medium, { tag, manifest, manifestBytes, signer, first: true });
+  const signature = await writeSignature(medium, { tag, manifest, manifestBytes, signer });
   await medium.writeFile(MEDIUM_README_NAME, new TextEncoder().encode(MEDIUM_README));
   options.signal?.throwIfAborted();
-  await medium.commitIndex([...kept, { ...manifest, annotations: { [ANNOTATION_REF_NAME]: tag } }, signature]);
+  await medium.commitIndex([...kept, { ...manifest, annotations: { [ANNOTATION_REF_NAME]: tag } }, signature.referrer]);
+  await settleFirstSignature(medium, tag, signature);
   await sweepMedium(medium);
 
   return {

@@ -58,7 +58,9 @@ export function composeContents(
     images: images.map((image) => {
       const manifests = new Set<Digest>(image.manifests.map(({ descriptor }) => descriptor.digest));
       const configs = new Set<Digest>(image.manifests.map(({ config }) => config.digest));
-      const layers = new Set<Digest>(image.manifests.flatMap((manifest) => manifest.layers.map(({ digest }) => digest)));
+      const layers = new Set<Digest>(
+        image.manifests.flatMap((manifest) => manifest.layers.map(({ digest }) => digest)),
+      );
       const roleOf = (digest: Digest): BlobRole => {
         if (manifests.has(digest)) return 'image-manifest';
         if (digest === image.root.digest) return 'image-index';

@@ -66,24 +66,33 @@ function selectionOf(project: Project, lock: BundleLock): Selection {
 
 function requireSame(project: Project, lock: BundleLock, inputs: LocalInputs): void {
   const now: BundleLock = { ...inputs.lock, images: lock.images };
-  const differences = lockChanges(lock, now).map(({ what, name, from, to }) =>
-    stale(
+  const differences = lockChanges(lock, now).map(({ what, name, from, to }) => {
+    const verb = to === undefined ? 'is gone' : from === undefined ? 'is new' : 'has changed';
+    const origin = what === 'values' ? ` (merged from ${valuesOrigins(name, inputs)})` : '';
+    return stale(
       project,
-      `The ${what} ${name} ${to === undefined ? 'is gone' : from === undefined ? 'is new' : 'has changed'} since the lock was written.`,
+      `Since the lock was written, ${what} ${name}${origin} ${verb}.`,
       from ?? 'nothing',
       to ?? 'nothing',
       sourceOf(project, what, name, now) ?? sourceOf(project, what, name, lock),
-    ),
-  );
+    );
+  });
   const listed = new Set(inputs.selected.images.map(({ reference }) => normaliseReference(reference)));
   const locked = new Set(lock.images.filter(({ found }) => found.includes('list')).map(({ reference }) => reference));
   const moved = [...listed, ...locked].filter((reference) => listed.has(reference) !== locked.has(reference));
   for (const reference of moved) {
     const [from, to] = locked.has(reference) ? [reference, 'nothing'] : ['nothing', reference];
-    differences.push(stale(project, `images.list has changed since the lock was written: ${reference}.`, from, to));
+    differences.push(stale(project, `Since the lock was written, images.list has changed: ${reference}.`, from, to));
   }
   if (differences.length === 0 && canonicalJson(now) !== canonicalJson(lock)) {
-    differences.push(stale(project, 'The order of entries has changed since the lock was written.', 'the order of the lock', 'another'));
+    differences.push(
+      stale(
+        project,
+        'Since the lock was written, the order of entries has changed.',
+        'the order of the lock',
+        'another',
+      ),
+    );
   }
   const [first, ...others] = differences;
   if (first === undefined) return;
@@ -96,6 +105,17 @@ function requireSame(project: Project, lock: BundleLock, inputs: LocalInputs): v
     ...(at === undefined ? {} : { at }),
     others,
   });
+}
+
+/** Merged values have no file of their own: these are those that they may come from. */
+function valuesOrigins(chart: string, { charts, selected, lock }: LocalInputs): string {
+  const own = charts.find((one) => one.chart.name === chart)?.chart.values ?? [];
+  const files = [
+    ...own.flatMap((layer) => ('file' in layer ? [layer.file] : [])),
+    ...(selected.provider === undefined ? [] : selected.providerValues.map(({ file }) => file)),
+    ...(lock.valuesFiles ?? []),
+  ];
+  return [...new Set([...files, 'bundle.yaml'])].join(', ');
 }
 
 /** The file or folder behind a difference. */

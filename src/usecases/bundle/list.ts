@@ -2,7 +2,7 @@ import type { Digest } from '../../core/digest.ts';
 import { PortolanError } from '../../core/errors.ts';
 import type { Medium } from '../../ports/medium.ts';
 import { readSignatures } from './read-signatures.ts';
-import { readManifest, taggedEntries } from './resolve-bundle.ts';
+import { bundleEntries, readManifest } from './resolve-bundle.ts';
 
 export interface ListedBundle {
   readonly tag: string;
@@ -23,7 +23,7 @@ export interface ListedBundle {
 /** What lies on a medium, told without a key and without reading the pieces. */
 export async function listBundles(medium: Medium): Promise<ListedBundle[]> {
   const listed: ListedBundle[] = [];
-  for (const { tag, descriptor } of taggedEntries(await medium.readIndex())) {
+  for (const { tag, descriptor } of await bundleEntries(medium)) {
     const manifestDigest = descriptor.digest;
     try {
       const { manifest, manifestBytes } = await readManifest(medium, manifestDigest, tag);

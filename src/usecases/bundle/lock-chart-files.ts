@@ -1,16 +1,10 @@
-import { basename, isAbsolute, join, relative, resolve } from 'node:path';
-import semver from 'semver';
+import { isAbsolute, join, relative } from 'node:path';
 import type { TarFile } from '../../formats/archive/tar.ts';
 import { FormatError } from '../../formats/errors.ts';
-import {
-  CHART_YAML_LIMIT_BYTES,
-  type ChartDependency,
-  type ChartMetadata,
-  decodeChartYaml,
-  decodeRequirements,
-} from '../../formats/helm/chart-yaml.ts';
+import type { ChartMetadata } from '../../formats/helm/chart-yaml.ts';
 import { decodeHelmignore, type IgnoreRules } from '../../formats/helm/helmignore.ts';
 import type { ProjectFiles } from '../../ports/project-files.ts';
+import { checkDependency, localFolder, missingDependency, readMetadata } from './lock-chart-metadata.ts';
 import { decodeText } from './lock-definition.ts';
 
 /** A chart folder as the files of its archive, sorted, local dependencies under `charts/`. */
@@ -63,7 +57,12 @@ export async function collectChart(
   };
 }
 
-async function addChart(folder: string, prefix: string, trail: readonly Ancestor[], walk: Walk): Promise<ChartMetadata> {
+async function addChart(
+  folder: string,
+  prefix: string,
+  trail: readonly Ancestor[],
+  walk: Walk,
+): Promise<ChartMetadata> {
   const real = await walk.source.realPath(folder);
   const metadata = await readMetadata(folder, walk.source);
   const start = trail.findIndex((ancestor) => ancestor.folder === real);
@@ -76,7 +75,9 @@ async function addChart(folder: string, prefix: string, trail: readonly Ancestor
   }
   const ignoreFile = join(folder, '.helmignore');
   const hasRules = (await walk.source.kind(ignoreFile)) === 'file';
-  const rulesText = hasRules ? decodeText(await walk.source.read(ignoreFile, 1024 * 1024), ignoreFile, 'CHART_INVALID') : '';
+  const rulesText = hasRules
+    ? decodeText(await walk.source.read(ignoreFile, 1024 * 1024), ignoreFile, 'CHART_INVALID')
+    : '';
   const rules = decodeHelmignore(rulesText, ignoreFile);
   await addFolder({ root: real, rules, prefix, path: '', folder, parents: [real] }, walk);
   await addDependencies(folder, prefix, metadata, [...trail, { folder: real, name: metadata.name }], walk);
@@ -101,7 +102,9 @@ async function addFolder(at: FolderWalk, walk: Walk): Promise<void> {
     const path = at.path === '' ? entry.name : `${at.path}/${entry.name}`;
     if (at.rules.ignores(path, entry.kind === 'folder')) continue;
     const whole = join(at.folder, entry.name);
-    const real = entry.isLink ? await realTarget(whole, entry.kind, at, walk) : join(at.parents.at(-1) ?? at.root, entry.name);
+    const real = entry.isLink
+      ? await realTarget(whole, entry.kind, at, walk)
+      : join(at.parents.at(-1) ?? at.root, entry.name);
     if (entry.kind === 'folder') {
       if (at.parents.includes(real)) throw unsafe('A link leads back to a folder above it.', whole);
       if (at.parents.length >= DEPTH_LIMIT) throw unsafe('Its folders are nested too deeply.', whole);
@@ -138,7 +141,7 @@ async function addDependencies(
     const from = localFolder(folder, dependency);
     if (from === undefined || (await walk.source.kind(join(from, 'Chart.yaml'))) !== 'file') {
       if (present.some(({ name }) => name === dependency.name)) continue;
-      throw missing(dependency, from, folder, place);
+      throw missingDependency(dependency, from, folder, place);
     }
     const found = await readMetadata(from, walk.source);
     checkDependency(dependency, found, place);
@@ -188,57 +191,6 @@ async function presentSubcharts(folder: string, prefix: string, walk: Walk): Pro
 
 function remove(path: string, walk: Walk): void {
   for (const name of [...walk.found.keys()]) if (name === path || name.startsWith(`${path}/`)) walk.found.delete(name);
-}
-
-function localFolder(folder: string, { repository }: ChartDependency): string | undefined {
-  return repository.startsWith('file://') ? resolve(folder, repository.slice('file://'.length)) : undefined;
-}
-
-function checkDependency(wanted: ChartDependency, found: ChartMetadata, at: { file: string; key: string }): void {
-  if (wanted.name !== found.name) {
-    throw new FormatError('CHART_INVALID', 'The folder of a dependency holds another chart.', {
-      expected: wanted.name,
-      found: found.name,
-      at,
-      hint: 'Correct `name` or `repository` of the dependency.',
-    });
-  }
-  const range = wanted.version.trim();
-  if (range === '' || semver.validRange(range, { loose: true }) === null) return;
-  if (semver.satisfies(found.version, range, { loose: true, includePrerelease: true })) return;
-  throw new FormatError('CHART_INVALID', `The dependency \`${wanted.name}\` has another version than is asked for.`, {
-    expected: range,
-    found: found.version,
-    at,
-    hint: 'Change `version` of the dependency, or the version in its own Chart.yaml.',
-  });
-}
-
-async function readMetadata(folder: string, files: ProjectFiles): Promise<ChartMetadata> {
-  const file = join(folder, 'Chart.yaml');
-  if ((await files.kind(file)) !== 'file') {
-    throw new FormatError('CHART_INVALID', `${basename(folder)} is not a chart: it holds no Chart.yaml.`, {
-      at: { file },
-      hint: 'Name the folder that holds Chart.yaml.',
-    });
-  }
-  const metadata = decodeChartYaml(decodeText(await files.read(file, CHART_YAML_LIMIT_BYTES), file, 'CHART_INVALID'), file);
-  const older = join(folder, 'requirements.yaml');
-  if ((await files.kind(older)) !== 'file') return metadata;
-  const text = decodeText(await files.read(older, CHART_YAML_LIMIT_BYTES), older, 'CHART_INVALID');
-  return { ...metadata, dependencies: [...metadata.dependencies, ...decodeRequirements(text, older)] };
-}
-
-function missing(wanted: ChartDependency, from: string | undefined, folder: string, at: { file: string; key: string }): FormatError {
-  return new FormatError('DEPENDENCY_MISSING', `The dependency \`${wanted.name}\` of a chart is not there.`, {
-    expected: from ?? `charts/${wanted.name}-VERSION.tgz or charts/${wanted.name}/`,
-    found: 'nothing',
-    at,
-    hint:
-      from === undefined
-        ? `Run \`helm dependency update ${folder}\` on a machine that reaches ${wanted.repository || 'its repository'}.`
-        : 'Correct the `file://` path; it is relative to the folder of Chart.yaml.',
-  });
 }
 
 function checkLimits(walk: Walk, folder: string): void {

@@ -82,7 +82,12 @@ async function packFolder(
   return { metadata, archive: await dependencies.store.putStream({ digest, sizeBytes }, open, options) };
 }
 
-function withoutParts(project: Project, chart: SelectedChart, name: string, files: readonly TarFile[]): readonly TarFile[] {
+function withoutParts(
+  project: Project,
+  chart: SelectedChart,
+  name: string,
+  files: readonly TarFile[],
+): readonly TarFile[] {
   const isUnder = (path: string, part: string) => path === `${name}/${part}` || path.startsWith(`${name}/${part}/`);
   const lost: { path: string; when: Condition; key: KeyPath } | undefined = chart.parts.find(
     (part) => !files.some((file) => isUnder(file.path, part.path)),

@@ -20,7 +20,7 @@ export interface Project extends PlacedDefinition {
 }
 
 /** `path` is a folder with a bundle.yaml, or the file itself. */
-export async function locateDefinition(path: string, files: ProjectFiles): Promise<string> {
+async function locateDefinition(path: string, files: ProjectFiles): Promise<string> {
   const absolute = resolve(path);
   return (await files.kind(absolute)) === 'folder' ? join(absolute, DEFINITION_FILE_NAME) : absolute;
 }
@@ -42,7 +42,12 @@ export async function readProject(path: string, files: ProjectFiles): Promise<Pr
 export function decodeText(
   bytes: Uint8Array,
   file: string,
-  code: 'DEFINITION_INVALID' | 'VALUES_INVALID' | 'CONFIGURATION_NOT_JSON' | 'CHART_INVALID' | 'LOCK_INVALID' = 'DEFINITION_INVALID',
+  code:
+    | 'DEFINITION_INVALID'
+    | 'VALUES_INVALID'
+    | 'CONFIGURATION_NOT_JSON'
+    | 'CHART_INVALID'
+    | 'LOCK_INVALID' = 'DEFINITION_INVALID',
 ): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -88,7 +93,10 @@ export function switchesOf(project: Project, selection: Selection): Switches {
       [...definition.features].map(([name, feature]) => [name, chosen[name] ?? feature.default]),
     ),
     ...(provider === undefined ? {} : { provider }),
-    platforms: selection.platforms === undefined || selection.platforms.length === 0 ? definition.platforms : selection.platforms,
+    platforms:
+      selection.platforms === undefined || selection.platforms.length === 0
+        ? definition.platforms
+        : selection.platforms,
   };
 }
 

@@ -60,7 +60,10 @@ export async function collectConfiguration(
   const blobs: LocalBlob[] = [];
   for (const { source, path, key } of selected.configuration) {
     const input = await requireInput(project, source, key, 'file', files);
-    checkJson(decodeText(await files.read(input.path, JSON_LIMIT_BYTES), input.path, 'CONFIGURATION_NOT_JSON'), input.path);
+    checkJson(
+      decodeText(await files.read(input.path, JSON_LIMIT_BYTES), input.path, 'CONFIGURATION_NOT_JSON'),
+      input.path,
+    );
     const blob = await files.hash(input.path, options);
     blobs.push(blob);
     entries.push({ path, source, kind: 'json', ...pinned(blob) });

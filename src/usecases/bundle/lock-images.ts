@@ -119,17 +119,23 @@ export async function acquireAll(
   const images: AcquiredImage[] = [];
   const failures: PortolanError[] = [];
   const queue = requests.entries();
+  // A failure that nobody foresaw ends the other transfers; one that was foreseen lets them go on, to be told of all.
+  const broken = new AbortController();
+  const signal = options.signal === undefined ? broken.signal : AbortSignal.any([options.signal, broken.signal]);
   const work = async () => {
     for (const [index, { found, ...request }] of queue) {
-      options.signal?.throwIfAborted();
+      signal.throwIfAborted();
       const task = progress.task(request.reference);
       try {
-        const image = await source.acquire(request, { ...options, onBytes: (bytes) => task.advance(bytes) });
+        const image = await source.acquire(request, { signal, onBytes: (bytes) => task.advance(bytes) });
         if (image === undefined) failures.push(notFound(request.reference, found));
         else images[index] = image;
       } catch (cause) {
-        options.signal?.throwIfAborted();
-        if (!(cause instanceof PortolanError)) throw cause;
+        signal.throwIfAborted();
+        if (!(cause instanceof PortolanError)) {
+          broken.abort(cause);
+          throw cause;
+        }
         failures.push(cause);
       } finally {
         task.done();

@@ -45,7 +45,8 @@ export function withImageBlobs(
 ): ReadonlyMap<Digest, LocalBlob> {
   const blobs = new Map(local);
   for (const image of images) {
-    for (const { digest, sizeBytes, path } of image.blobs) if (!blobs.has(digest)) blobs.set(digest, { digest, sizeBytes, path });
+    for (const { digest, sizeBytes, path } of image.blobs)
+      if (!blobs.has(digest)) blobs.set(digest, { digest, sizeBytes, path });
   }
   return blobs;
 }

@@ -1,62 +1,82 @@
 import { z } from 'zod';
 import { type Digest, isDigest } from '../../core/digest.ts';
+import { PortolanError } from '../../core/errors.ts';
 import { MANIFEST_MAX_BYTES } from '../../formats/bundle/manifest.ts';
-import { ANNOTATION_REF_NAME } from '../../formats/oci/layout.ts';
+import { BUNDLE_ARTIFACT_TYPE } from '../../formats/bundle/media-types.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
+import { SIGNATURE_MEDIA_TYPE } from '../../formats/sigstore/signature-bundle.ts';
 import type { Medium } from '../../ports/medium.ts';
-import { taggedEntries } from './resolve-bundle.ts';
+import { bundleEntries } from './resolve-bundle.ts';
 
 const reference = z.object({ digest: z.custom<Digest>(isDigest) });
 const linksSchema = z.object({
+  artifactType: z.string().optional(),
   config: reference,
   layers: z.array(reference),
   subject: reference.optional(),
 });
 
-/** What a manifest of the medium names: enough to know which blobs are in use, and on what a referrer hangs. */
-export async function linksOf(medium: Medium, digest: Digest): Promise<z.infer<typeof linksSchema>> {
-  const bytes = await medium.readBlob(digest, MANIFEST_MAX_BYTES);
-  return linksSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+type Links = z.infer<typeof linksSchema>;
+
+/** What a manifest of the medium names: enough to know which blobs are in use. `undefined` when it cannot be read. */
+async function linksOf(medium: Medium, digest: Digest): Promise<Links | undefined> {
+  try {
+    const bytes = await medium.readBlob(digest, MANIFEST_MAX_BYTES);
+    return linksSchema.safeParse(JSON.parse(new TextDecoder().decode(bytes))).data;
+  } catch (error) {
+    if (error instanceof PortolanError || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
-/** The signatures that hang on a manifest, from index.json. */
-export async function referrersOf(medium: Medium, subject: Digest): Promise<Descriptor[]> {
-  const found: Descriptor[] = [];
-  for (const entry of await medium.readIndex()) {
-    if (entry.annotations?.[ANNOTATION_REF_NAME] !== undefined) continue;
-    const links = await linksOf(medium, entry.digest).catch(() => undefined);
-    if (links?.subject?.digest === subject) found.push(entry);
+/** A signature on the medium: its manifest, and the blob that is the signature. */
+export interface SignatureReferrer {
+  readonly digest: Digest;
+  readonly layer: Digest;
+}
+
+/** The signatures that hang on a manifest, from index.json. Movers change the type of an entry: its manifest tells. */
+export async function signatureReferrers(medium: Medium, subject: Digest): Promise<SignatureReferrer[]> {
+  const found: SignatureReferrer[] = [];
+  for (const { artifactType, digest } of await medium.readIndex()) {
+    if (artifactType === BUNDLE_ARTIFACT_TYPE) continue;
+    const links = await linksOf(medium, digest);
+    const [layer] = links?.layers ?? [];
+    if (links?.artifactType !== SIGNATURE_MEDIA_TYPE || links.subject?.digest !== subject || layer === undefined)
+      continue;
+    found.push({ digest, layer: layer.digest });
   }
   return found;
 }
 
 /** index.json without the bundle of this tag and without what hangs on it. */
 export async function withoutTag(medium: Medium, tag: string): Promise<Descriptor[]> {
-  const index = await medium.readIndex();
-  const gone = new Set<Digest>(
-    taggedEntries(index)
-      .filter((entry) => entry.tag === tag)
-      .map(({ descriptor }) => descriptor.digest),
-  );
+  const bundles = new Map((await bundleEntries(medium)).map((entry) => [entry.descriptor.digest, entry.tag]));
   const kept: Descriptor[] = [];
-  for (const entry of index) {
-    if (gone.has(entry.digest)) continue;
-    // A referrer that cannot be read hangs on nothing that could be told: it goes when its blob is gone.
-    const links = await linksOf(medium, entry.digest).catch(() => undefined);
-    if (links === undefined || (links.subject !== undefined && gone.has(links.subject.digest))) continue;
-    kept.push(entry);
+  for (const entry of await medium.readIndex()) {
+    const tagged = bundles.get(entry.digest);
+    if (tagged !== undefined) {
+      // A bundle that cannot be read stays: copying one file again may mend it.
+      if (tagged !== tag) kept.push(entry);
+      continue;
+    }
+    const subject = (await linksOf(medium, entry.digest))?.subject?.digest;
+    // What hangs on nothing that could be told, or on what goes, goes as well.
+    if (subject !== undefined && bundles.get(subject) !== tag) kept.push(entry);
   }
   return kept;
 }
 
-/** Removes blobs that no manifest of index.json names. Called with the lock held, after index.json was replaced. */
-export async function sweepMedium(medium: Medium): Promise<void> {
-  const keep = new Set<Digest>();
-  for (const entry of await medium.readIndex()) {
-    keep.add(entry.digest);
-    const { config, layers } = await linksOf(medium, entry.digest);
-    keep.add(config.digest);
-    for (const layer of layers) keep.add(layer.digest);
+/**
+ * Removes blobs that no manifest of index.json names, nor `others`. While a manifest cannot be read nothing is removed: its
+ * pieces are not ours to judge. Called with the lock held.
+ */
+export async function sweepMedium(medium: Medium, others: Iterable<Digest> = []): Promise<void> {
+  const keep = new Set<Digest>(others);
+  for (const { digest } of await medium.readIndex()) {
+    const links = await linksOf(medium, digest);
+    if (links === undefined) return;
+    for (const one of [digest, links.config.digest, ...links.layers.map((layer) => layer.digest)]) keep.add(one);
   }
   await medium.removeOtherBlobs(keep);
 }

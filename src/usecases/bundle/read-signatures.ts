@@ -2,14 +2,16 @@ import { PortolanError } from '../../core/errors.ts';
 import {
   readKeyHint,
   SIGNATURE_MAX_BYTES,
-  SIGNATURE_MEDIA_TYPE,
   type TrustedKey,
   verifyManifestSignature,
 } from '../../formats/sigstore/signature-bundle.ts';
 import type { Medium } from '../../ports/medium.ts';
-import { linksOf, referrersOf } from './medium-index.ts';
+import { signatureReferrers } from './medium-index.ts';
 import type { ResolvedBundle } from './resolve-bundle.ts';
 import { signatureFiles } from './write-signature.ts';
+
+/** Of each kind; whoever fills a medium with signatures must not keep its readers busy for ever. */
+const MAX_SIGNATURES = 256;
 
 export interface FoundSignature {
   /** The file's name, or `referrer sha256:…`. */
@@ -36,21 +38,24 @@ export async function readSignatures(
       if (bytes === undefined) return;
       keyHint = readKeyHint(bytes, where);
       const manifestDigest = bundle.descriptor.digest;
-      found.push({ where, keyHint, trusted: verifyManifestSignature(bytes, { manifestDigest, trustedKeys, file: where }) });
+      found.push({
+        where,
+        keyHint,
+        trusted: verifyManifestSignature(bytes, { manifestDigest, trustedKeys, file: where }),
+      });
     } catch (error) {
       if (!(error instanceof PortolanError)) throw error;
       found.push({ where, ...(keyHint === undefined ? {} : { keyHint }), error });
     }
   };
-  for (const name of await signatureFiles(medium, bundle.tag)) {
+  for (const name of (await signatureFiles(medium, bundle.tag)).slice(0, MAX_SIGNATURES)) {
     await examine(name, () => medium.readFile(name, SIGNATURE_MAX_BYTES));
   }
-  for (const referrer of await referrersOf(medium, bundle.descriptor.digest)) {
-    await examine(`referrer ${referrer.digest}`, async () => {
-      if (referrer.artifactType !== undefined && referrer.artifactType !== SIGNATURE_MEDIA_TYPE) return undefined;
-      const [layer] = (await linksOf(medium, referrer.digest)).layers;
-      return layer === undefined ? undefined : medium.readBlob(layer.digest, SIGNATURE_MAX_BYTES);
-    });
+  for (const { digest, layer } of (await signatureReferrers(medium, bundle.descriptor.digest)).slice(
+    0,
+    MAX_SIGNATURES,
+  )) {
+    await examine(`referrer ${digest}`, () => medium.readBlob(layer, SIGNATURE_MAX_BYTES));
   }
   return found;
 }

@@ -23,20 +23,32 @@ export async function requireTrusted(medium: Medium, bundle: ResolvedBundle, tru
     trusted,
     signatures,
     assertNamed(signers) {
-      if (!accepted.some(({ keyHint }) => signers.includes(keyHint))) throw signerNotNamed(medium, trusted.keyHint, signers);
+      if (!accepted.some(({ keyHint }) => signers.includes(keyHint)))
+        throw signerNotNamed(medium, trusted.keyHint, signers);
     },
   };
 }
+
+const UNSIGNED_HINT =
+  'Some tools leave the signature behind when they copy: copy the *.sigstore.json files of the first medium beside ' +
+  'index.json, or copy again with `oras cp -r`. Where there never was one, do not use the bundle.';
 
 export function acceptedKeys(signatures: readonly FoundSignature[]): TrustedKey[] {
   return signatures.flatMap(({ trusted }) => (trusted === undefined ? [] : [trusted]));
 }
 
-export function notSigned(medium: Medium, bundle: ResolvedBundle, signatures: readonly FoundSignature[]): PortolanError {
+export function notSigned(
+  medium: Medium,
+  bundle: ResolvedBundle,
+  signatures: readonly FoundSignature[],
+): PortolanError {
   return new UseCaseError('NOT_SIGNED_BY_TRUSTED', `No trusted publisher signed ${bundle.tag}`, {
     at: { file: medium.folder, digest: bundle.descriptor.digest },
     found: signatures.length === 0 ? 'no signature' : `${signatures.length} signatures, none accepted`,
-    hint: 'Do not use the bundle. Check that --trust names the right key, got by another way than the medium.',
+    hint:
+      signatures.length === 0
+        ? UNSIGNED_HINT
+        : 'Do not use the bundle. Check that --trust names the right key, got by another way than the medium.',
     others: signatures.flatMap(({ error }) => (error === undefined ? [] : [error])),
   });
 }

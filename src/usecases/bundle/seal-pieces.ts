@@ -1,7 +1,7 @@
 import type { Digest } from '../../core/digest.ts';
+import { PIECE_MEDIA_TYPE } from '../../formats/bundle/media-types.ts';
 import { type PackedBlob, type PackedPiece, type PieceContent, packPieces } from '../../formats/bundle/packing.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
-import { PIECE_MEDIA_TYPE } from '../../formats/bundle/media-types.ts';
 import type { LocalBlob } from '../../ports/blobs.ts';
 import type { Medium } from '../../ports/medium.ts';
 import type { CachedPiece, PieceCache, PieceCacheKey } from '../../ports/piece-cache.ts';
@@ -9,6 +9,7 @@ import type { Progress } from '../../ports/progress.ts';
 import type { PieceSegment, SealingEngine } from '../../ports/sealing.ts';
 import { UseCaseError } from '../errors.ts';
 import { runAll } from '../run-all.ts';
+import { sweepMedium } from './medium-index.ts';
 
 export interface SealRequest {
   readonly blobs: readonly PackedBlob[];
@@ -50,7 +51,7 @@ export async function sealPieces(
   const reusable = request.fresh ? [] : await findReusable(request, key, { medium, engine, pieceCache }, options);
   const packed = packPieces(blobs, pieceSizeBytes, reusable);
   const missing = packed.filter((piece) => piece.reused === undefined);
-  await assertSpace(medium, missing.length * pieceSizeBytes);
+  await assertSpace(medium, missing.length * pieceSizeBytes, reusable);
 
   const digestJobs = blobsToDigest(missing, sources);
   const totalBytes = missing.length * pieceSizeBytes;
@@ -172,13 +173,24 @@ function segmentOf(run: PieceContent[number], sources: ReadonlyMap<Digest, Local
 /** Room for the lists, the manifest and the file system's own needs. */
 const SPARE_BYTES = 16 * 1024 * 1024;
 
-async function assertSpace(medium: Medium, neededBytes: number): Promise<void> {
-  const freeBytes = await medium.freeBytes();
-  if (neededBytes === 0 || freeBytes >= neededBytes + SPARE_BYTES) return;
+/** Where space is short, what an interrupted build left goes, unless this one takes it again. */
+async function assertSpace(medium: Medium, pieceBytes: number, reusable: readonly CachedPiece[]): Promise<void> {
+  if (pieceBytes === 0) return;
+  const neededBytes = pieceBytes + SPARE_BYTES;
+  let freeBytes = await medium.freeBytes();
+  if (freeBytes >= neededBytes) return;
+  await sweepMedium(
+    medium,
+    reusable.map(({ digest }) => digest),
+  );
+  freeBytes = await medium.freeBytes();
+  if (freeBytes >= neededBytes) return;
   throw new UseCaseError('MEDIUM_TOO_SMALL', `${medium.folder} has too little free space for this bundle`, {
-    expected: `${neededBytes + SPARE_BYTES} bytes`,
-    found: `${freeBytes} bytes`,
+    expected: `${neededBytes} bytes free`,
+    found: `${freeBytes} bytes free`,
     at: { file: medium.folder },
-    hint: 'Free space on the medium, or use a larger one. Nothing was written.',
+    hint:
+      'Use a larger medium, or make space on this one. A bundle that is replaced stays until the new one is complete, so ' +
+      'both need room. No bundle was changed.',
   });
 }

@@ -26,23 +26,22 @@ export async function signBundle(
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<SignReport> {
   const { signer, identities } = request;
+  await using _lock = await medium.lock();
   const bundle = await resolveBundle(medium, request.tag);
   if (identities.length > 0) {
     const { signers } = (await openLists(medium, bundle, identities)).contents;
     if (!signers.includes(signer.keyHint)) throw signerNotNamed(medium, signer.keyHint, signers);
   }
   const report = { tag: bundle.tag, manifestDigest: bundle.descriptor.digest, keyHint: signer.keyHint };
-  await using _lock = await medium.lock();
   const trusted = { keyHint: signer.keyHint, name: 'the signing key', publicKey: signer.publicKey };
   const present = await readSignatures(medium, bundle, [trusted]);
   if (present.some((signature) => signature.trusted !== undefined)) return { ...report, added: false };
   options.signal?.throwIfAborted();
-  const referrer = await writeSignature(medium, {
+  const { referrer } = await writeSignature(medium, {
     tag: bundle.tag,
     manifest: bundle.descriptor,
     manifestBytes: bundle.manifestBytes,
     signer,
-    first: false,
   });
   await medium.commitIndex([...(await medium.readIndex()), referrer]);
   return { ...report, added: true };

@@ -60,7 +60,10 @@ export async function unpackBundle(
   const paths = new Map<Digest, string>();
   for (const [digest, path] of first) paths.set(digest, await target.createFile(path, sizes.get(digest) ?? 0));
 
-  const task = progress.task('Unpacking', bundle.manifest.pieces.reduce((sum, { size }) => sum + size, 0));
+  const task = progress.task(
+    'Unpacking',
+    bundle.manifest.pieces.reduce((sum, { size }) => sum + size, 0),
+  );
   const engineOptions = { ...options, onBytes: (bytes: number) => task.advance(bytes) };
   const pending = countRuns(lists, paths);
   const opened = bundle.manifest.pieces.map((layer, index) => async () => {
@@ -104,13 +107,22 @@ export async function unpackBundle(
   if (request.form === 'files') await target.writeFile('contents.json', encodeContents(contents));
   if (contents.images.length > 0 || request.form === 'oci-layout') {
     await target.writeFile(`${folder}oci-layout`, new TextEncoder().encode(LAYOUT_MARKER));
-    await target.writeFile(`${folder}index.json`, new TextEncoder().encode(encodeLayoutIndex(imageIndexOf(contents, sizes))));
+    await target.writeFile(
+      `${folder}index.json`,
+      new TextEncoder().encode(encodeLayoutIndex(imageIndexOf(contents, sizes))),
+    );
   }
   options.signal?.throwIfAborted();
   await target.commit();
   task.done();
   const { name, keyHint } = signatures.trusted;
-  return { tag: bundle.tag, root: lists.root, signedBy: { name, keyHint }, files: files.length, sizeBytes: neededBytes };
+  return {
+    tag: bundle.tag,
+    root: lists.root,
+    signedBy: { name, keyHint },
+    files: files.length,
+    sizeBytes: neededBytes,
+  };
 }
 
 /** How many runs each wanted blob still waits for. */

@@ -153,7 +153,8 @@ async function checkPiece(
   options: { readonly signal?: AbortSignal; readonly onBytes: (bytes: number) => void },
 ): Promise<void> {
   const path = medium.blobPath(layer.digest);
-  if ((await medium.statBlob(layer.digest)) === undefined) throw badFile('FILE_OF_BUNDLE_MISSING', 'is missing', path, layer);
+  if ((await medium.statBlob(layer.digest)) === undefined)
+    throw badFile('FILE_OF_BUNDLE_MISSING', 'is missing', path, layer);
   const { plans, placement, sizes } = piece.lists;
   const plan = plans[piece.index];
   if (plan === undefined) throw new Error(`no plan for piece ${piece.index}`);

@@ -13,27 +13,37 @@ export interface SignatureTarget {
   readonly manifest: Descriptor;
   readonly manifestBytes: Uint8Array;
   readonly signer: Signer;
-  /** The first signature of a bundle has the plain name, TAG.sigstore.json; files of former signatures go. */
-  readonly first: boolean;
 }
 
-/**
- * Signs a manifest and writes the signature twice: as an OCI referrer and as a file beside index.json, for movers that drop
- * referrers. Returns the referrer's descriptor for index.json; the caller commits it.
- */
-export async function writeSignature(medium: Medium, target: SignatureTarget): Promise<Descriptor> {
-  const { tag, manifest, manifestBytes, signer, first } = target;
-  const signature = signManifest(manifestBytes, signer);
-  const referrer = encodeSignatureReferrer(manifest, signature);
+export interface WrittenSignature {
+  /** For index.json; the caller commits it. */
+  readonly referrer: Descriptor;
+  /** The file's name: TAG.<16 hexadecimal digits>.sigstore.json, the start of the referrer's digest. */
+  readonly file: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Signs a manifest and writes the signature twice: as an OCI referrer, and as a file for movers that drop referrers. */
+export async function writeSignature(medium: Medium, target: SignatureTarget): Promise<WrittenSignature> {
+  const { tag, manifest, manifestBytes, signer } = target;
+  const bytes = signManifest(manifestBytes, signer);
+  const referrer = encodeSignatureReferrer(manifest, bytes);
   await medium.putBlob(referrer.configBytes);
   await medium.putBlob(referrer.layerBytes);
   await medium.putBlob(referrer.manifestBytes);
-  const name = first ? `${tag}.sigstore.json` : `${tag}.${hexOf(referrer.descriptor.digest).slice(0, 16)}.sigstore.json`;
-  if (first) {
-    for (const file of await signatureFiles(medium, tag)) if (file !== name) await medium.removeFile(file);
-  }
-  await medium.writeFile(name, signature);
-  return referrer.descriptor;
+  const file = `${tag}.${hexOf(referrer.descriptor.digest).slice(0, 16)}.sigstore.json`;
+  await medium.writeFile(file, bytes);
+  return { referrer: referrer.descriptor, file, bytes };
+}
+
+/**
+ * Gives the first signature of a bundle its plain name, TAG.sigstore.json, and removes the files of former ones. Only after
+ * index.json was replaced: before that the former files are the signatures of what is on the medium.
+ */
+export async function settleFirstSignature(medium: Medium, tag: string, { bytes }: WrittenSignature): Promise<void> {
+  const plain = `${tag}.sigstore.json`;
+  await medium.writeFile(plain, bytes);
+  for (const name of await signatureFiles(medium, tag)) if (name !== plain) await medium.removeFile(name);
 }
 
 /** The files of a bundle's signatures: TAG.sigstore.json, and TAG.<16 hexadecimal digits>.sigstore.json of later signers. */

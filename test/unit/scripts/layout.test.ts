@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { MANIFEST_MEDIA_TYPE, updateLayout } from '../../../scripts/images/layout.ts';
@@ -79,4 +79,12 @@ test('a lock whose process is gone is taken over', async () => {
   await writeFile(path, '4194305');
   expect(await withLock(path, async () => readFile(path, 'utf8'))).toBe(String(process.pid));
   await expect(readFile(path)).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('what a killed build left is removed, what a running one works on stays', async () => {
+  const folder = await temporaryFolder();
+  for (const owner of ['4194305', String(process.ppid)]) await mkdir(join(folder, `.work-${owner}-abcdef`));
+  await putImage(folder, 'image:1', ['layer']);
+  const left = (await readdir(folder)).filter((name) => name.startsWith('.work-'));
+  expect(left).toEqual([`.work-${process.ppid}-abcdef`]);
 });

@@ -136,7 +136,9 @@ describe('damage', () => {
     it(`names each file that is ${how}, with and without a key, and unpacks nothing`, async () => {
       await fixture.build(FILES);
       const medium = await openMedium(fixture.mediumFolder);
-      const manifest = (await medium.readIndex()).find((entry) => entry.annotations?.['org.opencontainers.image.ref.name']);
+      const manifest = (await medium.readIndex()).find(
+        (entry) => entry.annotations?.['org.opencontainers.image.ref.name'],
+      );
       const { layers } = JSON.parse(await readFile(medium.blobPath(manifest?.digest as never), 'utf8'));
       for (const { digest } of layers) {
         const path = medium.blobPath(digest);
@@ -262,7 +264,11 @@ describe('refusals leave everything as it was', () => {
   it('an image layout of somebody else', async () => {
     await mkdir(fixture.mediumFolder);
     await writeFile(join(fixture.mediumFolder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
-    const entry = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: `sha256:${'a'.repeat(64)}`, size: 2 };
+    const entry = {
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      digest: `sha256:${'a'.repeat(64)}`,
+      size: 2,
+    };
     await writeFile(join(fixture.mediumFolder, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [entry] }));
     const before = await snapshot(fixture.mediumFolder);
     await expect(fixture.build(FILES)).rejects.toMatchObject({ code: 'MEDIUM_NOT_OURS' });
@@ -315,7 +321,10 @@ describe('refusals leave everything as it was', () => {
     await fixture.build({ 'a.txt': randomFile(100) });
     const before = await snapshot(fixture.mediumFolder);
     const abort = new AbortController();
-    const build = fixture.build({ 'b.bin': randomFile(PIECE_BYTES * 12) }, { lock: { version: '2.0.0' }, signal: abort.signal });
+    const build = fixture.build(
+      { 'b.bin': randomFile(PIECE_BYTES * 12) },
+      { lock: { version: '2.0.0' }, signal: abort.signal },
+    );
     setTimeout(() => abort.abort(), 5);
     await expect(build).rejects.toThrow();
     const after = await snapshot(fixture.mediumFolder);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createBlobStore } from '../../../../src/adapters/blob-store/blob-store.ts';
 import { AdapterError } from '../../../../src/adapters/errors.ts';
@@ -12,6 +13,7 @@ import { expectCode } from '../../../support/image-source-suite.ts';
 import { temporaryFolder } from '../../../support/temporary.ts';
 
 const RESUME = { attempts: 3, baseDelayMs: 1, maxDelayMs: 2 };
+const PUT_PROCESS = fileURLToPath(new URL('./put-process.ts', import.meta.url));
 const SIZE = 2_500_000;
 const BYTES = pseudoRandom('blob', SIZE);
 const EXPECTED = { digest: digestOf(BYTES), sizeBytes: SIZE };
@@ -268,8 +270,7 @@ describe('blob store', () => {
 
 describe('blob store: several processes', () => {
   const start = (folder: string, ...more: string[]): ChildProcess => {
-    const program = join(import.meta.dirname, 'put-process.ts');
-    const child = spawn(process.execPath, [program, folder, 'blob', String(SIZE), ...more], {
+    const child = spawn(process.execPath, [PUT_PROCESS, folder, 'blob', String(SIZE), ...more], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     onTestFinished(() => void child.kill('SIGKILL'));
@@ -295,10 +296,9 @@ describe('blob store: several processes', () => {
 
   it('says so when the disk takes no more, and leaves nothing', async () => {
     const { folder, names } = await newStore();
-    const program = join(import.meta.dirname, 'put-process.ts');
     // The limit on a file's size stands for a full disk: 1000 blocks of 512 bytes.
     const script = 'ulimit -f 1000 && exec "$0" "$@"';
-    const child = spawn('/bin/sh', ['-c', script, process.execPath, program, folder, 'blob', String(SIZE)], {
+    const child = spawn('/bin/sh', ['-c', script, process.execPath, PUT_PROCESS, folder, 'blob', String(SIZE)], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     expect(await text(child.stdout)).toBe('NO_SPACE\n');

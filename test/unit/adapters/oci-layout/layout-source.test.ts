@@ -114,6 +114,16 @@ describe('OCI layout', () => {
     expect(await createLayoutSource(link).acquire(REQUEST)).toBeDefined();
   });
 
+  it('is not disturbed by another image of the layout that it would refuse', async () => {
+    const { folder, content, image } = await oneImage();
+    const foreign = { ...content.blob('foreign'), urls: ['https://elsewhere.example'] };
+    content.tag('2.0', content.image({ layers: [foreign] }));
+    await writeLayout(folder, content, nameOf);
+    expect(present(await createLayoutSource(folder).acquire(REQUEST)).root.digest).toBe(image.digest);
+    const refused = createLayoutSource(folder).acquire({ ...REQUEST, reference: nameOf('2.0') });
+    await expectCode(refused, FormatError, 'LAYER_FOREIGN');
+  });
+
   it('checks lengths alone when the caller hashes every layer itself', async () => {
     const content = createContent();
     const layer = content.blob('some layer');

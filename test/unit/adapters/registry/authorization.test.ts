@@ -195,6 +195,30 @@ describe('registry: bearer tokens', () => {
     await expectCode(pull(registry, { has: PASSWORD }), AdapterError, 'REGISTRY_PROTOCOL');
   });
 
+  it('asks one token for all who wait, and asks again when the asker was stopped', async () => {
+    const stop = new AbortController();
+    let asked = 0;
+    const requestToken: TokenRequest = async (_url, _request, _target, signal) => {
+      asked += 1;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      signal?.throwIfAborted();
+      return { status: 200, bytes: Buffer.from('{"token":"t"}'), fail: () => new AdapterError('REGISTRY_FAILED', '') };
+    };
+    const { answer } = createAuthorization(
+      async () => undefined,
+      requestToken,
+      () => false,
+    );
+    const target = { host: 'registry.example', repository: 'cms/web', what: 'manifests/1.0' };
+    const ask = (signal?: AbortSignal) => answer(target, 'Bearer realm="https://token.example/"', undefined, signal);
+    const stopped = ask(stop.signal);
+    const patient = [ask(), ask()];
+    stop.abort(new Error('stop'));
+    await expect(stopped).rejects.toThrow('stop');
+    expect(await Promise.all(patient)).toEqual(['Bearer t', 'Bearer t']);
+    expect(asked).toBe(2);
+  });
+
   it('sends nothing to a token service over plain HTTP, unless the registry itself is asked that way', async () => {
     const sent: string[] = [];
     const requestToken: TokenRequest = async (url) => {

@@ -220,6 +220,61 @@ describe('registry: faults on the way', () => {
     expect(text.length).toBeLessThan(600);
   });
 
+  it('tries again when a manifest is cut, and when the connection dies before an answer', async () => {
+    const content = createContent();
+    content.tag('1.0', content.image());
+    const faults: Fault[] = [
+      (_request, response) => {
+        response.writeHead(200, { 'content-type': MEDIA_TYPES.ociManifest, 'content-length': 1000 });
+        response.write('{"schemaVersion":2', () => response.destroy());
+        return true;
+      },
+      (request) => request.socket.destroy() && true,
+    ];
+    for (const fault of faults) {
+      const brief = await open(content, { fault: times(2, fault) });
+      expect(await brief.source.acquire(REQUEST(brief))).toBeDefined();
+      const always = await open(content, { fault });
+      await expectCode(always.source.acquire(REQUEST(always)), AdapterError, 'REGISTRY_UNREACHABLE');
+      expect(always.registry.requests.length).toBe(RETRY.attempts);
+    }
+  });
+
+  it('tells a lost part from an image that is not there', async () => {
+    const content = createContent();
+    const child = content.image();
+    content.tag('1.0', content.index([child]));
+    content.blobs.delete(child.digest);
+    const opened = await open(content);
+    await expectCode(opened.source.acquire(REQUEST(opened)), AdapterError, 'BLOB_MISSING');
+  });
+
+  it('refuses a proxy that is none, without showing its password', async () => {
+    const content = createContent();
+    for (const address of ['socks5://ann:secret@proxy.example', 'http://ann:secret@:no port']) {
+      const opened = await open(content, {}, { proxy: { httpProxy: address, httpsProxy: address } });
+      const failure = await opened.source.acquire(REQUEST(opened)).catch((error: unknown) => error as AdapterError);
+      expect(failure).toMatchObject({ code: 'PROXY_INVALID' });
+      const { message, cause } = failure as AdapterError;
+      expect(`${JSON.stringify(failure)}${message}${cause}`).not.toContain('secret');
+    }
+  });
+
+  it('goes through a proxy for plain HTTP too, with or without a scheme in its address', async () => {
+    const content = createContent();
+    content.tag('1.0', content.image());
+    // A registry serves as the proxy: it is asked for whole addresses, and answers by itself.
+    const proxy = await startFaultRegistry(content);
+    cleanups.push(() => proxy.close());
+    for (const address of [proxy.host, `http://${proxy.host}`]) {
+      const before = proxy.requests.length;
+      const opened = await open(createContent(), {}, { proxy: { httpProxy: address } });
+      expect(await opened.source.acquire(REQUEST(opened))).toBeDefined();
+      expect(opened.registry.requests).toEqual([]);
+      expect(proxy.requests.length).toBeGreaterThan(before);
+    }
+  });
+
   it('goes on in the middle of a layer when the connection dies', async () => {
     const { content, layer } = largeImage();
     const cut = times(2, (request, response) => {
@@ -512,6 +567,21 @@ describe('registry: referrers', () => {
     expect(acquired.attachments.map(({ descriptor }) => descriptor.digest).sort()).toEqual(
       sboms.map(({ digest }) => digest).sort(),
     );
+  });
+
+  it('refuses attachments that are too large together, before it fetches them', async () => {
+    const content = createContent();
+    const image = content.image();
+    content.tag('1.0', image);
+    const huge = { ...content.blob('huge', 'application/spdx+json'), size: 700 * 1024 * 1024 };
+    for (const name of ['a', 'b']) {
+      const config = content.blob(name, MEDIA_TYPES.ociEmpty);
+      content.image({ config, layers: [huge], extra: { subject: { ...image, platform: undefined } } });
+    }
+    const opened = await open(content);
+    const request = { reference: opened.reference('1.0'), platforms: PLATFORMS };
+    await expectCode(opened.source.acquire(request), AdapterError, 'ATTACHMENT_LIMIT');
+    expect(opened.registry.requests.some(({ path }) => path.endsWith(huge.digest))).toBe(false);
   });
 
   it('refuses more attachments than anybody has, and pages without end', async () => {

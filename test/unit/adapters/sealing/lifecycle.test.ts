@@ -52,6 +52,19 @@ describe('abort', () => {
     await expect(engine.open(job, [identity], options)).rejects.toMatchObject({ name: 'AbortError' });
   });
 
+  test('a running digest of sealed runs ends', async () => {
+    const engine = testEngine();
+    const plaintextBytes = 8 * MIB;
+    const path = join(folder, 'for-runs');
+    const segments = [{ path: endless, offsetBytes: 0, lengthBytes: plaintextBytes }];
+    const expected = await engine.seal({ segments, plaintextBytes, outPath: path }, recipients);
+    const run = { path, expected, plaintextBytes, offsetBytes: 0, lengthBytes: plaintextBytes };
+    const controller = new AbortController();
+    const options = { signal: controller.signal, onBytes: () => controller.abort() };
+    const runs = Array.from({ length: 300 }, () => run);
+    await expect(engine.digestSealed(runs, [identity], options)).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
   test('an aborted job takes no other with it, and the worker goes on', async () => {
     const engine = testEngine({ workers: 1 });
     const controller = new AbortController();
@@ -68,6 +81,18 @@ describe('abort', () => {
     await expect(engine.digest({ path, sizeBytes: 5 }, { signal: controller.signal })).rejects.toMatchObject({
       name: 'AbortError',
     });
+  });
+});
+
+describe('a worker that dies', () => {
+  test('its half-written file goes, a file that was not its own stays', async () => {
+    const engine = testEngine({ workers: 1, workerUrl: new URL('./dying.worker.ts', import.meta.url) });
+    const outPath = join(folder, 'dying');
+    const died = { name: 'AdapterError', code: 'WORKER_DIED' };
+    await expect(engine.seal({ segments: [], plaintextBytes: 1, outPath }, recipients)).rejects.toMatchObject(died);
+    expect(existsSync(outPath)).toBe(false);
+    await expect(engine.seal({ segments: [], plaintextBytes: 0, outPath }, recipients)).rejects.toMatchObject(died);
+    expect(existsSync(outPath)).toBe(true);
   });
 });
 

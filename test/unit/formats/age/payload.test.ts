@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   CHUNK_BYTES,
+  chunkOpener,
   chunkSealer,
   decryptPayload,
   encryptPayload,
@@ -146,6 +147,26 @@ describe('age payload', () => {
     const payload = sealChunks(sizes.map((size, index) => ({ size, last: lasts[index] === true })));
     expect(failureOf(() => open(payload))).toMatchObject(DAMAGED);
     await expect(decrypt([payload])).rejects.toMatchObject(DAMAGED);
+  });
+
+  test('a short chunk that is sealed as one of the middle is refused even where it authenticates', () => {
+    const payload = sealChunks([{ size: 100, last: false }]);
+    const openChunk = chunkOpener(payloadKey(fileKey, payload.subarray(0, PAYLOAD_NONCE_BYTES)));
+    const output = new Uint8Array(100);
+    expect(failureOf(() => openChunk(payload.subarray(PAYLOAD_NONCE_BYTES), output, 0, false))).toMatchObject(DAMAGED);
+  });
+
+  test('chunks can be opened from any one on', () => {
+    const plaintext = randomBytes(3 * CHUNK_BYTES + 5);
+    const payload = sealPayload(fileKey, plaintext);
+    for (const start of [0, 1, 2, 3]) {
+      const openChunk = chunkOpener(payloadKey(fileKey, payload.subarray(0, PAYLOAD_NONCE_BYTES)), start);
+      const output = new Uint8Array(CHUNK_BYTES);
+      const from = PAYLOAD_NONCE_BYTES + start * SEALED_CHUNK_BYTES;
+      const length = openChunk(payload.subarray(from, from + SEALED_CHUNK_BYTES), output, 0, start === 3);
+      const expected = plaintext.subarray(start * CHUNK_BYTES, (start + 1) * CHUNK_BYTES);
+      expect(Buffer.compare(output.subarray(0, length), expected)).toBe(0);
+    }
   });
 
   test('swapped chunks and chunks of another payload are refused', () => {

@@ -7,12 +7,31 @@ describe('a path inside a bundle', () => {
     expect(isBundlePath(path)).toBe(true);
   });
 
-  it.each(['', '/a', 'a/', 'a//b', '.', '..', 'a/../b', 'a/./b', 'a\\b', 'C:/a', 'a\u0000', 'a\nb', 'a.', 'a ', 'con', 'x/NUL.txt', 'a?', 'a*', '"', 'x'.repeat(241), '\ud800'])(
-    'may not be %j',
-    (path) => {
-      expect(isBundlePath(path)).toBe(false);
-    },
-  );
+  it.each([
+    '',
+    '/a',
+    'a/',
+    'a//b',
+    '.',
+    '..',
+    'a/../b',
+    'a/./b',
+    'a\\b',
+    'C:/a',
+    'a\u0000',
+    'a\nb',
+    'a.',
+    'a ',
+    'con',
+    'x/NUL.txt',
+    'a?',
+    'a*',
+    '"',
+    'x'.repeat(241),
+    '\ud800',
+  ])('may not be %j', (path) => {
+    expect(isBundlePath(path)).toBe(false);
+  });
 
   it('clashes exactly with paths that are the same without regard to case, or lie below', () => {
     const part = fc.constantFrom('a', 'A', 'b', 'B', 'c');
@@ -23,7 +42,9 @@ describe('a path inside a bundle', () => {
           const [x, y] = [foldBundlePath(a), foldBundlePath(b)];
           return x === y || x.startsWith(`${y}/`) || y.startsWith(`${x}/`);
         };
-        const expected = paths.flatMap((path, index) => (paths.slice(0, index).some((one) => clash(one, path)) ? [index] : []));
+        const expected = paths.flatMap((path, index) =>
+          paths.slice(0, index).some((one) => clash(one, path)) ? [index] : [],
+        );
         expect(clashingPaths(paths).map(([later]) => later)).toEqual(expected);
       }),
     );

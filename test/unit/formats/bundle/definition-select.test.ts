@@ -52,7 +52,11 @@ describe('the selection of a definition', () => {
     ['paths that differ in case', 'files: [{path: Bin/a, source: a}, {path: bin/A, source: b}]', ['DUPLICATE']],
     ['a file where a folder is', 'files: [{path: bin, source: a}, {path: bin/a, source: b}]', ['DUPLICATE']],
     ['two documents of one name', 'configuration: {json: [a/x.json, b/x.json]}', ['DUPLICATE']],
-    ['modules in a circle', 'modules: [{name: a, path: a, requires: [b]}, {name: b, path: b, requires: [a]}]', ['DEPENDENCY_CYCLE']],
+    [
+      'modules in a circle',
+      'modules: [{name: a, path: a, requires: [b]}, {name: b, path: b, requires: [a]}]',
+      ['DEPENDENCY_CYCLE'],
+    ],
   ])('refuses %s', async (_, text, codes) => {
     expect(await raisedCodes(() => select(text))).toEqual(codes.map((code) => `FormatError ${code}`));
   });
@@ -64,13 +68,15 @@ describe('the selection of a definition', () => {
   });
 
   it('refuses a module that requires one that is off, and points at it', async () => {
-    const text = 'features: {x: {}}\nmodules:\n  - {name: a, path: a, requires: [b]}\n  - {name: b, path: b, when: features.x}';
+    const text =
+      'features: {x: {}}\nmodules:\n  - {name: a, path: a, requires: [b]}\n  - {name: b, path: b, when: features.x}';
     const error = await raised(() => select(text, { x: false }));
     expect([error.code, error.at?.line, error.at?.key]).toEqual(['DEPENDENCY_MISSING', 6, 'modules[0].requires']);
   });
 
   it('spells the loop out', async () => {
-    const text = 'modules: [{name: a, path: a, requires: [b]}, {name: b, path: b, requires: [c]}, {name: c, path: c, requires: [b]}]';
+    const text =
+      'modules: [{name: a, path: a, requires: [b]}, {name: b, path: b, requires: [c]}, {name: c, path: c, requires: [b]}]';
     expect((await raised(() => select(text))).message).toContain('b → c → b');
   });
 });

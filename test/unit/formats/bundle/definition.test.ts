@@ -137,7 +137,10 @@ describe('bundle.yaml', () => {
   });
 
   it('refuses an alias bomb and a file above the limit', async () => {
-    const layers = Array.from({ length: 9 }, (_, i) => `l${i}: &l${i} [${Array(9).fill(i === 0 ? 'x' : `*l${i - 1}`)}]`);
+    const layers = Array.from(
+      { length: 9 },
+      (_, i) => `l${i}: &l${i} [${Array(9).fill(i === 0 ? 'x' : `*l${i - 1}`)}]`,
+    );
     const bomb = `${MINIMAL}features: {shop: {on: {\n${layers.join(',\n')}}}}\n`;
     const large = `${MINIMAL}# ${'x'.repeat(DEFINITION_LIMIT_BYTES)}`;
     for (const text of [bomb, large]) expect((await raised(() => decode(text))).code).toBe('DEFINITION_INVALID');

@@ -71,7 +71,10 @@ describe('contents.json', () => {
       ...contents,
       blobs: contents.blobs.map((blob) => ({ ...blob, sizeBytes: 0 })),
     }),
-    'a negative size': (contents) => ({ ...contents, blobs: contents.blobs.map((blob) => ({ ...blob, sizeBytes: -1 })) }),
+    'a negative size': (contents) => ({
+      ...contents,
+      blobs: contents.blobs.map((blob) => ({ ...blob, sizeBytes: -1 })),
+    }),
     'a digest of another kind': (contents) => ({ ...contents, sbomIndex: `sha512:${'a'.repeat(128)}` }),
     'a prototype key': (contents) => JSON.parse(`{"__proto__":{"a":1},${canonicalJson(contents).slice(1)}`),
   };
@@ -175,7 +178,9 @@ describe('the sealed lists', () => {
       fc.asyncProperty(fc.nat(end * 8 - 1), async (bit) => {
         const flipped = encoded.slice();
         flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
-        const code = await codeOfAsync(async () => expect((await decodeLists(flipped)).contents).toEqual(whole.contents));
+        const code = await codeOfAsync(async () =>
+          expect((await decodeLists(flipped)).contents).toEqual(whole.contents),
+        );
         expect(code).toMatch(/_INVALID$|accepted/);
       }),
     );

@@ -11,8 +11,6 @@ const digest: fc.Arbitrary<Digest> = fc.string({ maxLength: 4 }).map((text) => d
 const word = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/);
 const words = fc.array(word, { maxLength: 3 });
 const pinned = { digest, sizeBytes: fc.nat() };
-const option = { requiredKeys: [] } as const;
-void option;
 
 const lockArbitrary: fc.Arbitrary<BundleLock> = fc.record(
   {
@@ -68,8 +66,20 @@ const lockArbitrary: fc.Arbitrary<BundleLock> = fc.record(
   },
   {
     requiredKeys: [
-      'mediaType', 'name', 'version', 'sequence', 'audience', 'platforms', 'features', 'signers', 'pieceSizeBytes',
-      'charts', 'images', 'modules', 'configuration', 'files',
+      'mediaType',
+      'name',
+      'version',
+      'sequence',
+      'audience',
+      'platforms',
+      'features',
+      'signers',
+      'pieceSizeBytes',
+      'charts',
+      'images',
+      'modules',
+      'configuration',
+      'files',
     ],
   },
 ) as fc.Arbitrary<BundleLock>;
@@ -106,7 +116,11 @@ describe('bundle.lock.json', () => {
   it('refuses keys that it does not know and paths that leave the bundle', async () => {
     const [lock] = fc.sample(lockArbitrary, 1) as [BundleLock];
     const file = { path: '../x', source: 'x', mode: 0o644, sizeBytes: 1, digest: digestOf('x') };
-    for (const wrong of [{ ...lock, extra: 1 }, { ...lock, files: [file] }, { ...lock, platforms: [] }]) {
+    for (const wrong of [
+      { ...lock, extra: 1 },
+      { ...lock, files: [file] },
+      { ...lock, platforms: [] },
+    ]) {
       expect(await raisedCodes(() => decodeLock(JSON.stringify(wrong), 'f'))).toEqual(['FormatError LOCK_INVALID']);
     }
   });

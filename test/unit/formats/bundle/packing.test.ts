@@ -9,13 +9,19 @@ function blob(name: string, sizeBytes: number, rank = 0) {
   return { digest: digestOf(name), sizeBytes, rank };
 }
 
-const blobs = fc.uniqueArray(fc.record({ name: fc.string(), sizeBytes: fc.integer({ min: 0, max: 5000 }), rank: fc.nat(2) }), {
-  selector: ({ name }) => name,
-  maxLength: 20,
-});
+const blobs = fc.uniqueArray(
+  fc.record({ name: fc.string(), sizeBytes: fc.integer({ min: 0, max: 5000 }), rank: fc.nat(2) }),
+  {
+    selector: ({ name }) => name,
+    maxLength: 20,
+  },
+);
 
 /** Every byte of every blob stands exactly once, and no piece holds more than fits. */
-function assertWhole(wanted: readonly { digest: Digest; sizeBytes: number }[], pieces: readonly { content: readonly Fragment[] }[]) {
+function assertWhole(
+  wanted: readonly { digest: Digest; sizeBytes: number }[],
+  pieces: readonly { content: readonly Fragment[] }[],
+) {
   const seen = new Map<string, Fragment[]>();
   for (const { content } of pieces) {
     expect(content.length).toBeGreaterThan(0);
@@ -55,7 +61,11 @@ describe('packPieces', () => {
   it('places every byte once when pieces of a former build are taken again', () => {
     fc.assert(
       fc.property(blobs, blobs, (before, after) => {
-        const old = packPieces(before.map((one) => blob(one.name, one.sizeBytes, one.rank)), PIECE, []);
+        const old = packPieces(
+          before.map((one) => blob(one.name, one.sizeBytes, one.rank)),
+          PIECE,
+          [],
+        );
         // Names that both builds have keep their former size: the digest stands for the content.
         const sizes = new Map(before.map(({ name, sizeBytes }) => [name, sizeBytes]));
         const wanted = after.map(({ name, sizeBytes, rank }) => blob(name, sizes.get(name) ?? sizeBytes, rank));

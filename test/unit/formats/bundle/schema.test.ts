@@ -10,11 +10,11 @@ it('docs/schema/bundle.schema.json is what scripts/generate-schema.ts writes', (
 it('every key of the schema says what it is for', () => {
   const silent: string[] = [];
   const visit = (node: Record<string, unknown>, path: string) => {
-    for (const [key, inner] of Object.entries((node['properties'] ?? {}) as Record<string, Record<string, unknown>>)) {
-      if (typeof inner['description'] !== 'string' && key !== 'values') silent.push(`${path}.${key}`);
+    for (const [key, inner] of Object.entries((node.properties ?? {}) as Record<string, Record<string, unknown>>)) {
+      if (typeof inner.description !== 'string' && key !== 'values') silent.push(`${path}.${key}`);
       visit(inner, `${path}.${key}`);
     }
-    for (const inner of [node['items'], node['additionalProperties'], ...((node['anyOf'] as unknown[]) ?? [])]) {
+    for (const inner of [node.items, node.additionalProperties, ...((node.anyOf as unknown[]) ?? [])]) {
       if (inner !== null && typeof inner === 'object') visit(inner as Record<string, unknown>, `${path}[]`);
     }
   };

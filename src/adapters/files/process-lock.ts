@@ -1,0 +1,192 @@
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileError, isErrno } from './file-error.ts';
+
+/**
+ * A lock that one process holds: a file with its host, boot, number and start. The lock of a process that is gone is taken
+ * over: a stick may be pulled out while it is written, and a program killed.
+ */
+export interface Holder {
+  readonly host: string;
+  /** /proc/sys/kernel/random/boot_id: after a restart no process of before is alive. */
+  readonly boot: string;
+  readonly pid: number;
+  /** When the process started, in ticks since boot: its number may be another one's by now. */
+  readonly started: string;
+}
+
+/** The holder touches its lock this often. */
+const TOUCH_MS = 10_000;
+/** Another machine's lock that was not touched for this long is nobody's. This machine's processes are asked directly. */
+const SILENT_MS = 60_000;
+const TRIES = 3;
+const EMPTY_TRIES = 20;
+const EMPTY_WAIT_MS = 50;
+
+/**
+ * Takes the lock, or throws what `busy` makes of its holder.
+ *
+ * @throws AdapterError NO_SPACE, READ_ONLY, FILE_UNWRITABLE
+ */
+export async function lockByProcess(
+  path: string,
+  busy: (holder: Holder | undefined) => Error,
+): Promise<AsyncDisposable> {
+  const mine = await thisProcess();
+  const candidate = `${path}.${mine.pid}`;
+  await writeCandidate(candidate, JSON.stringify(mine));
+  try {
+    // A holder that is gone is cleared in between, and somebody may be quicker than us.
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      if (await linkOnce(candidate, path)) {
+        await clearCandidates(path, candidate, mine);
+        return held(path, mine);
+      }
+      const holder = await readHolder(path);
+      if (holder !== undefined && (await isAlive(holder, path, candidate, mine))) throw busy(holder);
+      await putAside(path, candidate, mine);
+    }
+    throw busy(undefined);
+  } finally {
+    await rm(candidate, { force: true });
+  }
+}
+
+/** What processes left here that were killed while they tried to take the lock. */
+async function clearCandidates(path: string, own: string, mine: Holder): Promise<void> {
+  for (const name of await readdir(dirname(path))) {
+    const other = join(dirname(path), name);
+    if (!name.startsWith(`${basename(path)}.`) || other === own) continue;
+    const holder = await readHolder(other);
+    if (holder === undefined || !(await isAlive(holder, other, own, mine))) await rm(other, { force: true });
+  }
+}
+
+/** The folder is created as well; another holder may remove it when it leaves, just then. */
+async function writeCandidate(candidate: string, text: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await mkdir(dirname(candidate), { recursive: true });
+      await writeFile(candidate, text);
+      return;
+    } catch (cause) {
+      if (isErrno(cause) && cause.code === 'ENOENT' && attempt < TRIES) continue;
+      throw fileError(cause, candidate, 'write');
+    }
+  }
+}
+
+function held(path: string, mine: Holder): AsyncDisposable {
+  const timer = setInterval(() => {
+    touch(path, mine).catch(() => {});
+  }, TOUCH_MS).unref();
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      const holder = await readHolder(path);
+      if (holder?.pid === mine.pid && holder.started === mine.started) await rm(path, { force: true });
+    },
+  };
+}
+
+/** Writes the same again: the file system's own clock sets the time. */
+async function touch(path: string, mine: Holder): Promise<void> {
+  await using file = await open(path, 'r+');
+  await file.write(JSON.stringify(mine), 0);
+}
+
+/** FAT knows no hard links; an exclusive create does there, at the price of a lock that is empty for a moment. */
+async function linkOnce(candidate: string, path: string): Promise<boolean> {
+  try {
+    await link(candidate, path);
+    return true;
+  } catch (cause) {
+    if (!isErrno(cause)) throw cause;
+    if (cause.code === 'EEXIST') return false;
+    if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(cause.code)) throw fileError(cause, path, 'write');
+  }
+  try {
+    await writeFile(path, await readFile(candidate), { flag: 'wx' });
+    return true;
+  } catch (cause) {
+    if (isErrno(cause) && cause.code === 'EEXIST') return false;
+    throw fileError(cause, path, 'write');
+  }
+}
+
+/**
+ * Takes a stale lock out of the way. By a rename, which one process alone can win; what was moved may be the fresh lock of
+ * somebody who was quicker, and is put back then.
+ */
+async function putAside(path: string, candidate: string, mine: Holder): Promise<void> {
+  const aside = `${candidate}.stale`;
+  try {
+    await rename(path, aside);
+  } catch (cause) {
+    if (isErrno(cause) && cause.code === 'ENOENT') return;
+    throw fileError(cause, path, 'write');
+  }
+  const holder = await readHolder(aside);
+  if (holder !== undefined && (await isAlive(holder, aside, candidate, mine))) await rename(aside, path);
+  else await rm(aside, { force: true });
+}
+
+async function readHolder(path: string): Promise<Holder | undefined> {
+  for (let attempt = 0; attempt < EMPTY_TRIES; attempt++) {
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    if (text === undefined) return undefined;
+    if (text !== '') return parseHolder(text);
+    await sleep(EMPTY_WAIT_MS);
+  }
+  return undefined;
+}
+
+function parseHolder(text: string): Holder | undefined {
+  try {
+    const { host, boot, pid, started } = (JSON.parse(text) ?? {}) as Partial<Holder>;
+    const isWhole = typeof host === 'string' && typeof boot === 'string' && typeof started === 'string';
+    return isWhole && Number.isSafeInteger(pid) && (pid as number) > 0
+      ? { host, boot, pid: pid as number, started }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function isAlive(holder: Holder, path: string, candidate: string, mine: Holder): Promise<boolean> {
+  if (holder.host !== mine.host || holder.boot !== mine.boot) return isTouched(path, candidate);
+  return (await startOf(holder.pid)) === holder.started && isRunning(holder.pid);
+}
+
+/** Another machine on a shared folder, or another container: only what it writes tells. Both times are of one file system. */
+async function isTouched(path: string, candidate: string): Promise<boolean> {
+  const [theirs, ours] = await Promise.all([path, candidate].map((one) => stat(one).catch(() => undefined)));
+  return (
+    theirs !== undefined &&
+    ours !== undefined &&
+    path !== candidate &&
+    Math.abs(ours.mtimeMs - theirs.mtimeMs) < SILENT_MS
+  );
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (cause) {
+    return isErrno(cause) && cause.code === 'EPERM';
+  }
+}
+
+async function thisProcess(): Promise<Holder> {
+  const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim();
+  return { host: hostname(), boot, pid: process.pid, started: await startOf(process.pid) };
+}
+
+/** Field 22 of /proc/PID/stat (proc_pid_stat(5)); the name in field 2 may hold blanks and brackets. Empty without /proc. */
+async function startOf(pid: number): Promise<string> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+}
