@@ -5,9 +5,10 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { writeFileDurable } from '../../src/adapters/files/durable.ts';
 import { withLock } from './lock.ts';
 import { run } from './process.ts';
 import { withWorkFolder } from './work-folder.ts';
@@ -85,10 +86,11 @@ export async function openApt(
   ].join('\n');
   const apt = (args: readonly string[], cwd?: string) =>
     run('apt-get', ['-c', configuration, ...args], cwd === undefined ? {} : { cwd });
+  const stamp = join(folder, 'lists-fetched');
   await withLock(join(folder, 'lock'), async () => {
-    await writeFile(configuration, text);
-    await writeFile(statusPath, status);
-    const stamp = join(folder, 'lists-fetched');
+    // Whole or not at all: another build's apt may be reading them.
+    await writeFileDurable(configuration, text);
+    await writeFileDurable(statusPath, status);
     if (Date.now() - (await modifiedMs(stamp)) < LISTS_MAX_AGE_MS) return;
     try {
       await apt(['update']);
@@ -137,7 +139,13 @@ export async function openApt(
       for (const item of found) if ((await sha256Of(item.path)) !== item.sha256) missing.push(item);
       if (missing.length > 0) {
         await withWorkFolder(debs, async (arriving) => {
-          await apt(['download', ...missing.map(({ name, version }) => `${name}=${version}`)], arriving);
+          try {
+            await apt(['download', ...missing.map(({ name, version }) => `${name}=${version}`)], arriving);
+          } catch (cause) {
+            // A mirror drops a version when a newer one comes: the next build asks for the lists again.
+            await rm(stamp, { force: true });
+            throw cause;
+          }
           for (const item of missing) {
             const arrived = join(arriving, basename(item.path));
             if ((await sha256Of(arrived)) !== item.sha256) throw new Error(`${arrived} is not what the lists say.`);
@@ -145,6 +153,9 @@ export async function openApt(
           }
         });
       }
+      // apt leaves the server's times; what is old here is removed by when it was last used.
+      const now = new Date();
+      for (const { path } of found) await utimes(path, now, now);
       return found.sort((a, b) => (a.name < b.name ? -1 : 1));
     },
   };

@@ -18,6 +18,7 @@ export async function askSecret(
   } catch (cause) {
     throw new UsageError('NO_TERMINAL', 'a secret is needed, and there is no terminal to ask for it', {
       cause,
+      expected: prompt.replace(/:\s*$/, ''),
       hint: 'Give it in a file or in an environment variable, as --help of the command says.',
     });
   }

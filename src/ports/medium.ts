@@ -18,6 +18,8 @@ export interface Medium {
   statBlob(digest: Digest): Promise<BlobFacts | undefined>;
   /** A small blob, checked against its digest. */
   readBlob(digest: Digest, maxBytes: number): Promise<Uint8Array>;
+  /** The first bytes of a blob, unchecked. */
+  readBlobStart(digest: Digest, maxBytes: number): Promise<Uint8Array>;
   /** Writes a small blob, durably. */
   putBlob(bytes: Uint8Array): Promise<Digest>;
   /** A new name on the medium's file system, for `commitBlob`. */

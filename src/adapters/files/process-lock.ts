@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileError, isErrno } from './file-error.ts';
+import { readSmallFile } from './small-file.ts';
 
 /**
  * A lock that one process holds: a file with its host, boot, number and start. The lock of a process that is gone is taken
@@ -22,6 +23,7 @@ const TOUCH_MS = 10_000;
 /** Another machine's lock that was not touched for this long is nobody's. This machine's processes are asked directly. */
 const SILENT_MS = 60_000;
 const TRIES = 3;
+const MAX_BYTES = 4096;
 const EMPTY_TRIES = 20;
 const EMPTY_WAIT_MS = 50;
 
@@ -69,7 +71,9 @@ async function writeCandidate(candidate: string, text: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       await mkdir(dirname(candidate), { recursive: true });
-      await writeFile(candidate, text);
+      // Whatever lies there under our name: it is replaced, and never written through.
+      await rm(candidate, { recursive: true, force: true });
+      await writeFile(candidate, text, { flag: 'wx' });
       return;
     } catch (cause) {
       if (isErrno(cause) && cause.code === 'ENOENT' && attempt < TRIES) continue;
@@ -135,9 +139,9 @@ async function putAside(path: string, candidate: string, mine: Holder): Promise<
 
 async function readHolder(path: string): Promise<Holder | undefined> {
   for (let attempt = 0; attempt < EMPTY_TRIES; attempt++) {
-    const text = await readFile(path, 'utf8').catch(() => undefined);
-    if (text === undefined) return undefined;
-    if (text !== '') return parseHolder(text);
+    const bytes = await readSmallFile(path, MAX_BYTES).catch(() => undefined);
+    if (bytes === undefined) return undefined;
+    if (bytes.length > 0) return parseHolder(new TextDecoder().decode(bytes));
     await sleep(EMPTY_WAIT_MS);
   }
   return undefined;

@@ -10,7 +10,8 @@ import { AdapterError } from '../errors.ts';
 import { isTemporaryName, syncFolder, writeFileDurable } from '../files/durable.ts';
 import { fileError, isErrno } from '../files/file-error.ts';
 import { lockByProcess } from '../files/process-lock.ts';
-import { readSmall, statPlain } from './medium-files.ts';
+import { readSmallFile } from '../files/small-file.ts';
+import { statPlain } from './medium-files.ts';
 
 /** The names in the folder of a medium. */
 export interface MediumPaths {
@@ -71,7 +72,7 @@ export async function assertMedium(paths: MediumPaths, create: boolean): Promise
       hint: 'Name the folder of the medium: the one that holds index.json and blobs. Is the stick mounted?',
     });
   }
-  const marker = await readSmall(paths.marker, MARKER_MAX_BYTES);
+  const marker = await readSmallFile(paths.marker, MARKER_MAX_BYTES);
   if (marker !== undefined) decodeLayoutMarker(marker);
   if (marker !== undefined && (await statPlain(paths.index)) !== undefined) return;
   // A writer that was killed before its first commit leaves no index.json.
@@ -151,7 +152,7 @@ async function createFolder(folder: string): Promise<boolean> {
 }
 
 async function createRest({ folder, marker, blobs }: MediumPaths): Promise<void> {
-  if ((await readSmall(marker, MARKER_MAX_BYTES)) === undefined) {
+  if ((await readSmallFile(marker, MARKER_MAX_BYTES)) === undefined) {
     await writeFileDurable(marker, LAYOUT_MARKER);
     await syncFolder(dirname(folder));
   }

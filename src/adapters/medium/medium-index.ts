@@ -3,7 +3,7 @@ import { ANNOTATION_REF_NAME, decodeLayoutIndex } from '../../formats/oci/layout
 import { MAX_INDEX_DEPTH, MEDIA_TYPES } from '../../formats/oci/manifest.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
 import { AdapterError } from '../errors.ts';
-import { readSmall } from './medium-files.ts';
+import { readSmallFile } from '../files/small-file.ts';
 
 const INDEX_MAX_BYTES = 16 * 1024 * 1024;
 const MAX_ENTRIES = 4096;
@@ -19,7 +19,7 @@ export async function readMediumIndex(
   path: string,
   readBlob: (digest: Digest, maxBytes: number) => Promise<Uint8Array>,
 ): Promise<readonly Descriptor[]> {
-  const bytes = await readSmall(path, INDEX_MAX_BYTES);
+  const bytes = await readSmallFile(path, INDEX_MAX_BYTES);
   if (bytes === undefined) return [];
   const found: Descriptor[] = [];
   const visit = async (entries: readonly Descriptor[], depth: number): Promise<void> => {

@@ -3,10 +3,10 @@ import { dirname, join, resolve } from 'node:path';
 import { digestOf, hexOf } from '../../core/digest.ts';
 import { encodeLayoutIndex } from '../../formats/oci/layout.ts';
 import type { Medium } from '../../ports/medium.ts';
-import { AdapterError } from '../errors.ts';
 import { syncFolder, writeFileDurable } from '../files/durable.ts';
 import { fileError } from '../files/file-error.ts';
-import { blobDamaged, factsOf, readSmall } from './medium-files.ts';
+import { readSmallFile } from '../files/small-file.ts';
+import { blobDamaged, blobMissing, factsOf } from './medium-files.ts';
 import { assertMedium, assertOurEntries, mediumPaths, takeMediumFolder } from './medium-folder.ts';
 import { readMediumIndex } from './medium-index.ts';
 
@@ -23,13 +23,8 @@ export async function openMedium(path: string, options: { readonly create?: bool
 
   const blobPath: Medium['blobPath'] = (digest) => join(blobs, hexOf(digest));
   const readBlob: Medium['readBlob'] = async (digest, maxBytes) => {
-    const bytes = await readSmall(blobPath(digest), maxBytes);
-    if (bytes === undefined) {
-      throw new AdapterError('BLOB_MISSING', 'A file of the bundle is missing', {
-        at: { file: blobPath(digest), digest },
-        hint: 'Copy the bundle again from where it came from.',
-      });
-    }
+    const bytes = await readSmallFile(blobPath(digest), maxBytes);
+    if (bytes === undefined) throw blobMissing(blobPath(digest), digest);
     const found = digestOf(bytes);
     if (found !== digest) throw blobDamaged(blobPath(digest), digest, found);
     return bytes;
@@ -41,6 +36,11 @@ export async function openMedium(path: string, options: { readonly create?: bool
     blobPath,
     statBlob: (digest) => factsOf(blobPath(digest)),
     readBlob,
+    async readBlobStart(digest, maxBytes) {
+      const bytes = await readSmallFile(blobPath(digest), maxBytes, { startOnly: true });
+      if (bytes === undefined) throw blobMissing(blobPath(digest), digest);
+      return bytes;
+    },
     async putBlob(bytes) {
       const digest = digestOf(bytes);
       await writeFileDurable(blobPath(digest), bytes);
@@ -58,7 +58,7 @@ export async function openMedium(path: string, options: { readonly create?: bool
       return facts;
     },
     syncBlobs: () => syncFolder(blobs),
-    readFile: (name, maxBytes) => readSmall(join(folder, name), maxBytes),
+    readFile: (name, maxBytes) => readSmallFile(join(folder, name), maxBytes),
     writeFile: (name, bytes) => writeFileDurable(join(folder, name), bytes),
     async removeFile(name) {
       await rm(join(folder, name), { force: true }).catch((cause) => {

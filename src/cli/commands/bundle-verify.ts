@@ -37,7 +37,7 @@ export const spec = defineCommand({
         `  checked     ${report.files} files, ${formatBytes(report.sizeBytes)}`,
         `  manifest    ${report.manifestDigest}`,
         report.root === undefined
-          ? '  contents    not looked at: no identity was given'
+          ? `  contents    not looked at: ${identity.length === 0 ? 'no identity was given' : 'see the problems'}`
           : `  contents    ${report.blobs} blobs, root ${report.root}`,
       ].join('\n'),
     );

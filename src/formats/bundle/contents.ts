@@ -102,23 +102,37 @@ export function decodeContents(bytes: Uint8Array): Contents {
       at: { file: 'contents.json' },
     });
   }
-  for (const paths of [contents.files, contents.configuration]) {
-    const [clash] = clashingPaths(paths.map(({ path }) => path));
-    if (clash) throw invalid(`${paths[clash[0]]?.path} and ${paths[clash[1]]?.path} cannot lie side by side`);
+  for (const paths of unpackedNames(contents)) {
+    const [clash] = clashingPaths(paths);
+    if (clash) throw invalid(`${paths[clash[0]]} and ${paths[clash[1]]} cannot lie side by side`);
   }
+  const references = contents.images.map(({ reference }) => reference);
+  const twice = references.find((reference, index) => references.indexOf(reference) !== index);
+  if (twice !== undefined) throw invalid(`image ${twice} is listed twice`);
   const known = new Set<string>();
   for (const blob of contents.blobs) {
     if (known.has(blob.digest)) throw invalid(`blob ${blob.digest} is listed twice`);
     if (blob.sizeBytes === 0 && blob.digest !== EMPTY_DIGEST) throw invalid(`blob ${blob.digest} cannot be empty`);
     known.add(blob.digest);
   }
-  for (const [what, used] of references(contents)) {
+  for (const [what, used] of usedBlobs(contents)) {
     if (!known.has(used)) throw invalid(`${what} names blob ${used}, which is not listed`);
   }
   return contents;
 }
 
-function* references(contents: Contents): Generator<[what: string, digest: Digest]> {
+/** Names that lie in one folder once the bundle is unpacked. */
+function unpackedNames(contents: Contents): string[][] {
+  return [
+    contents.files.map(({ path }) => path),
+    contents.configuration.map(({ path }) => path),
+    contents.charts.flatMap(({ name }) => [`${name}.tgz`, `${name}.values.json`]),
+    contents.modules.map(({ name }) => name),
+    ...contents.modules.map(({ files }) => files.map(({ name }) => name)),
+  ];
+}
+
+function* usedBlobs(contents: Contents): Generator<[what: string, digest: Digest]> {
   for (const chart of contents.charts) {
     yield [`chart ${chart.name}`, chart.digest];
     yield [`chart ${chart.name}`, chart.values];

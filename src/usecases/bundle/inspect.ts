@@ -1,6 +1,6 @@
 import type { Digest } from '../../core/digest.ts';
-import { splitFile, viewHeader } from '../../formats/age/header.ts';
-import { type Contents, LISTS_MAX_BYTES } from '../../formats/bundle/contents.ts';
+import { MAX_HEADER_BYTES, splitFile, viewHeader } from '../../formats/age/header.ts';
+import type { Contents } from '../../formats/bundle/contents.ts';
 import { decodeSbomIndex, SBOM_INDEX_MAX_BYTES, type SbomImage } from '../../formats/bundle/sbom-index.ts';
 import type { Medium } from '../../ports/medium.ts';
 import type { SealingEngine } from '../../ports/sealing.ts';
@@ -46,7 +46,8 @@ export async function inspectBundle(
   const { identities } = request;
   const bundle = await resolveBundle(medium, request.tag);
   const { manifest } = bundle;
-  const sealedLists = await medium.readBlob(manifest.lists.digest, LISTS_MAX_BYTES);
+  // The lists may be large, and nothing vouches for them yet: their header tells who may open them.
+  const listsStart = await medium.readBlobStart(manifest.lists.digest, MAX_HEADER_BYTES);
   const signatures = await readSignatures(medium, bundle, []);
   const courier: CourierView = {
     tag: bundle.tag,
@@ -55,7 +56,7 @@ export async function inspectBundle(
     manifestDigest: bundle.descriptor.digest,
     pieces: manifest.pieces.length,
     sizeBytes: [manifest.lists, ...manifest.pieces].reduce((sum, { size }) => sum + size, 0),
-    recipients: (await viewHeader(splitFile(sealedLists).header)).stanzaTypes,
+    recipients: (await viewHeader(splitFile(listsStart).header)).stanzaTypes,
     signers: [...new Set(signatures.flatMap(({ keyHint }) => (keyHint === undefined ? [] : [keyHint])))],
   };
   if (identities.length === 0) return { courier };

@@ -8,6 +8,7 @@ import type { SealingEngine } from '../../ports/sealing.ts';
 import type { UnpackTarget } from '../../ports/unpack-target.ts';
 import { UseCaseError } from '../errors.ts';
 import { runAll } from '../run-all.ts';
+import { assertBundleFile } from './bundle-file.ts';
 import { type OpenedLists, openLists } from './open-lists.ts';
 import { blobNotTrue } from './read-blob.ts';
 import { requireTrusted } from './require-trusted.ts';
@@ -51,6 +52,8 @@ export async function unpackBundle(
   const lists = await openLists(medium, bundle, request.identities);
   const { contents, sizes } = lists;
   signatures.assertNamed(contents.signers);
+  // Before anything is written: is every piece there, and of its length?
+  for (const layer of bundle.manifest.pieces) await assertBundleFile(medium, layer);
 
   const files = filesOf(contents, request.form);
   const first = new Map<Digest, string>();

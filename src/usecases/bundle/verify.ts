@@ -5,8 +5,8 @@ import type { Trust } from '../../formats/sigstore/trust.ts';
 import type { Medium } from '../../ports/medium.ts';
 import type { Progress } from '../../ports/progress.ts';
 import type { SealingEngine } from '../../ports/sealing.ts';
-import { UseCaseError } from '../errors.ts';
 import { runAll } from '../run-all.ts';
+import { assertBundleFile, badFile } from './bundle-file.ts';
 import { type OpenedLists, openLists } from './open-lists.ts';
 import { blobNotTrue, sealedRunsOf } from './read-blob.ts';
 import { type FoundSignature, readSignatures } from './read-signatures.ts';
@@ -29,7 +29,7 @@ export interface VerifyReport {
   /** Files that were hashed. */
   readonly files: number;
   readonly sizeBytes: number;
-  /** Set when an identity opened the lists. */
+  /** Set when an identity opened the lists: only those of a bundle that a trusted key signed. */
   readonly root?: Digest;
   readonly blobs?: number;
   /** Everything that is wrong, each with its file. Empty: the bundle is right. */
@@ -68,7 +68,9 @@ export async function verifyBundle(
   let lists: OpenedLists | undefined;
   await note(async () => {
     await checkFile(medium, engine, manifest.lists, engineOptions);
-    if (request.identities.length > 0) lists = await openLists(medium, bundle, request.identities);
+    // What nobody trusted has signed is not looked into.
+    if (request.identities.length > 0 && accepted.length > 0)
+      lists = await openLists(medium, bundle, request.identities);
   });
   const work = manifest.pieces.map((layer, index) => () => {
     const opened = lists;
@@ -132,12 +134,7 @@ async function checkFile(
   layer: Descriptor,
   options: { readonly signal?: AbortSignal; readonly onBytes: (bytes: number) => void },
 ): Promise<void> {
-  const path = medium.blobPath(layer.digest);
-  const facts = await medium.statBlob(layer.digest);
-  if (facts === undefined) throw badFile('FILE_OF_BUNDLE_MISSING', 'is missing', path, layer);
-  if (facts.sizeBytes !== layer.size) {
-    throw badFile('FILE_OF_BUNDLE_DAMAGED', 'has the wrong length', path, layer, layer.size, facts.sizeBytes);
-  }
+  const path = await assertBundleFile(medium, layer);
   const found = await engine.digest({ path, sizeBytes: layer.size }, options);
   if (found !== layer.digest) {
     throw badFile('FILE_OF_BUNDLE_DAMAGED', 'has other content than the bundle says', path, layer, layer.digest, found);
@@ -152,9 +149,7 @@ async function checkPiece(
   identities: readonly string[],
   options: { readonly signal?: AbortSignal; readonly onBytes: (bytes: number) => void },
 ): Promise<void> {
-  const path = medium.blobPath(layer.digest);
-  if ((await medium.statBlob(layer.digest)) === undefined)
-    throw badFile('FILE_OF_BUNDLE_MISSING', 'is missing', path, layer);
+  const path = await assertBundleFile(medium, layer);
   const { plans, placement, sizes } = piece.lists;
   const plan = plans[piece.index];
   if (plan === undefined) throw new Error(`no plan for piece ${piece.index}`);
@@ -176,20 +171,4 @@ function spreadBlobs({ placement, sizes }: OpenedLists): Digest[] {
   return placement.blobs
     .filter(({ digest, extents: [first] }) => first !== undefined && first[2] !== sizes.get(digest))
     .map(({ digest }) => digest);
-}
-
-function badFile(
-  code: 'FILE_OF_BUNDLE_MISSING' | 'FILE_OF_BUNDLE_DAMAGED',
-  what: string,
-  file: string,
-  { digest }: Descriptor,
-  expected?: string | number,
-  found?: string | number,
-): UseCaseError {
-  return new UseCaseError(code, `A file of the bundle ${what}`, {
-    at: { file, digest },
-    ...(expected === undefined ? {} : { expected }),
-    ...(found === undefined ? {} : { found }),
-    hint: 'Copy this file again from where the bundle came from, under the same name.',
-  });
 }

@@ -1,0 +1,44 @@
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { succeed } from './program.ts';
+
+const MIB = 1024 * 1024;
+
+/** Small file systems of their own need root; a run without it must say so instead of passing. */
+export function requireRoot(): void {
+  if (process.geteuid?.() !== 0)
+    throw new Error('this test mounts small file systems: run it as root (scripts/test as root)');
+}
+
+/** A tmpfs of that size, unmounted when the test ends. */
+export async function mountTmpfs(folder: string, sizeMiB: number): Promise<void> {
+  requireRoot();
+  await mkdir(folder, { recursive: true });
+  await succeed('mount', ['-t', 'tmpfs', '-o', `size=${sizeMiB}m`, 'portolan-test', folder]);
+  onTestFinished(async () => {
+    await succeed('umount', [folder]);
+  });
+}
+
+/** Mounts again what is mounted there. */
+export async function remount(folder: string, mode: 'ro' | 'rw'): Promise<void> {
+  await succeed('mount', ['-o', `remount,${mode}`, folder]);
+}
+
+/** Leaves no byte free. Returns what takes it away again. */
+export async function fillDisk(folder: string): Promise<() => Promise<void>> {
+  const path = join(folder, 'filler');
+  const { bavail, bsize } = await statfs(folder);
+  const block = Buffer.alloc(MIB);
+  await writeFile(path, '');
+  for (let left = bavail * bsize; left > 0; left -= block.length) {
+    try {
+      await writeFile(path, block.subarray(0, Math.min(left, block.length)), { flag: 'a' });
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw cause;
+      break;
+    }
+  }
+  return () => rm(path);
+}
