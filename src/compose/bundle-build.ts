@@ -5,6 +5,7 @@ import { openMedium } from '../adapters/medium/medium.ts';
 import { folderScanCache } from '../adapters/packages/scan-cache.ts';
 import { scanImage } from '../adapters/packages/scan-image.ts';
 import { createPieceCache } from '../adapters/piece-cache/piece-cache.ts';
+import { createVerifiedFiles } from '../adapters/verified-files/verified-files.ts';
 import { encodeSbomIndex, type SbomImage } from '../formats/bundle/sbom-index.ts';
 import type { SigningKey } from '../formats/sigstore/cosign-key.ts';
 import type { LocalBlob } from '../ports/blobs.ts';
@@ -25,8 +26,11 @@ export interface BuildSettings {
   /** Undefined: from the lock alone. */
   readonly selection: Selection | undefined;
   readonly recipients: readonly string[];
-  readonly signer: SigningKey;
+  /** Still being opened, perhaps. */
+  readonly signer: Promise<SigningKey>;
   readonly fresh: boolean;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   readonly inputs: BundleInputSettings;
 }
 
@@ -46,20 +50,44 @@ export async function composeBuild(
   const medium = await openMedium(settings.medium, { create: true });
   await using opened = await openBundleInputs(inputs);
   const { dependencies } = opened;
-  const prepared =
+  const [signer, prepared] = await whileOpening(settings.signer, options, (lockOptions) =>
     selection === undefined
-      ? await prepareFrozen(definition, dependencies, options)
-      : await lockBundle(definition, selection, dependencies, options);
+      ? prepareFrozen(definition, dependencies, lockOptions)
+      : lockBundle(definition, selection, dependencies, lockOptions),
+  );
   const sbomIndex = await writeSbomIndex(prepared.images, cache, progress, options);
   await using engine = disposableEngine();
-  const { recipients, signer, fresh } = settings;
+  const { recipients, fresh } = settings;
   const report = await buildBundle(
     { ...prepared, sbomIndex, recipients, signer, fresh },
-    { medium, engine, pieceCache: createPieceCache(join(cache, 'pieces')), progress, fingerprintOf },
+    {
+      medium,
+      engine,
+      pieceCache: createPieceCache(join(cache, 'pieces')),
+      verifiedFiles: createVerifiedFiles(join(cache, 'verified.jsonl'), settings),
+      progress,
+      fingerprintOf,
+    },
     options,
   );
   if (selection === undefined) return { report };
   return { report, lock: await saveLock(definition, prepared.lock, dependencies) };
+}
+
+/** Makes the lock while the key is being opened; a wrong password stops that at once: nobody waits for a download in vain. */
+async function whileOpening<T>(
+  opening: Promise<SigningKey>,
+  { signal }: { readonly signal: AbortSignal },
+  work: (options: { readonly signal: AbortSignal }) => Promise<T>,
+): Promise<[SigningKey, T]> {
+  const failed = new AbortController();
+  opening.catch((error) => failed.abort(error));
+  const working = work({ signal: AbortSignal.any([signal, failed.signal]) });
+  // The key's own error first; then whatever else went wrong. Neither is left running.
+  const [signer, done] = await Promise.allSettled([opening, working]);
+  if (signer.status === 'rejected') throw signer.reason;
+  if (done.status === 'rejected') throw done.reason;
+  return [signer.value, done.value];
 }
 
 async function writeSbomIndex(

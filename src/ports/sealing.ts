@@ -47,6 +47,11 @@ export interface OpenJob {
   readonly plaintextBytes: number;
   readonly writes: readonly PieceWrite[];
   readonly zeroRuns: readonly { readonly offsetBytes: number; readonly lengthBytes: number }[];
+  /**
+   * Set when the caller holds every byte of the plaintext against digests of its own: the ciphertext's digest then tells
+   * nothing more and is not computed. Its size is checked all the same, and each chunk authenticated.
+   */
+  readonly plaintextIsChecked?: boolean;
   /** Blobs that lie whole in this piece: their SHA-256 is checked on the opened bytes. */
   readonly wholeBlobs?: readonly PieceBlob[];
 }

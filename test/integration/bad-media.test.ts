@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { digestOf, hexOf } from '../../src/core/digest.ts';
+import { digestOf } from '../../src/core/digest.ts';
 import { interruptAt } from '../support/interruption.ts';
 import { fillDisk, mountTmpfs, remount } from '../support/mounts.ts';
 import { type PortolanEnded, portolan, portolanText, startPortolan } from '../support/program.ts';
@@ -46,6 +46,12 @@ function expectRefusal(ended: PortolanEnded, status: number, code: string): void
   expect(ended, ended.stdout + ended.stderr).toMatchObject({ status, error: { code }, result: undefined });
 }
 
+/** The codes of the problems that verify found. */
+function codesOf({ result }: PortolanEnded): string {
+  const problems = (result?.problems ?? []) as readonly { readonly code: string }[];
+  return problems.map(({ code }) => code).join(' ');
+}
+
 async function waitUntilStopped(pid: number): Promise<void> {
   for (let tries = 0; tries < 1000; tries += 1) {
     const state = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.[0];
@@ -66,7 +72,7 @@ describe('a full disk', () => {
     expect(await readdir(disk)).toEqual([]);
   });
 
-  test.each(['.part', '/README.txt', '/index.json'])(
+  test.each([/\.part$/, /\/\.README\.txt\./, /\/\.index\.json\./])(
     'that fills before %s is written: what was there stays, and the next build goes on',
     async (path) => {
       const disk = await folder();
@@ -116,7 +122,7 @@ describe('a full disk', () => {
     const larger = await folder();
     await mountTmpfs(larger, 16);
     const args = ['bundle', 'unpack', publisher.medium, join(larger, 'opened'), '--trust', publisher.trust];
-    const env = interruptAt(larger, 'SIGSTOP', { path: '/files/big.bin' });
+    const env = interruptAt(larger, 'SIGSTOP', { path: /\/files\/big\.bin$/ });
     const running = startPortolan([...args, '-i', publisher.identity], { env });
     await waitUntilStopped(running.child.pid as number);
     const free = await fillDisk(larger);
@@ -196,7 +202,7 @@ describe('keys and passwords', () => {
     await chmod(helm, 0o755);
     const running = publisher.startBuild(
       { medium, args: ['--helm', helm] },
-      { env: interruptAt(medium, 'SIGSTOP', { path: '/index.json' }) },
+      { env: interruptAt(medium, 'SIGSTOP', { path: /\/index\.json$/ }) },
     );
     await waitUntilStopped(running.child.pid as number);
     const lines = await Promise.all(
@@ -412,7 +418,7 @@ describe('hostile files on a medium', () => {
   test('an index.json with very many entries, and one of indexes in indexes', async () => {
     const medium = await copyOfMedium();
     const index = JSON.parse(await readFile(join(medium, 'index.json'), 'utf8'));
-    const many = Array.from({ length: 50_000 }, (_, at) => ({ ...index.manifests[1], digest: digestOf(String(at)) }));
+    const many = Array.from({ length: 30_000 }, (_, at) => ({ ...index.manifests[1], digest: digestOf(String(at)) }));
     await writeFile(join(medium, 'index.json'), JSON.stringify({ ...index, manifests: many }));
     const { peakKiB, ended } = await peakOf(verifyArgs(medium));
     expect(ended).toMatchObject({ status: 1, result: undefined });
@@ -474,7 +480,7 @@ describe('hostile files on a medium', () => {
     'a link to /dev/zero': (path) => symlink('/dev/zero', path),
     'a link to the true bytes outside of the medium': async (path) => {
       const outside = join(await folder(), 'outside');
-      await cp(join(publisher.medium, 'blobs', 'sha256', hexOf(`sha256:${path.slice(-64)}`)), outside).catch(() =>
+      await cp(join(publisher.medium, 'blobs', 'sha256', path.slice(-64)), outside).catch(() =>
         writeFile(outside, '{}'),
       );
       await symlink(outside, path);
@@ -548,14 +554,15 @@ describe('hostile files on a medium', () => {
     for (const [at, layer] of ours.layers.entries()) {
       const path = publisher.blobPath(layer.digest, medium);
       const kept = await readFile(path);
-      const swapped = theirs.layers[at] ?? layer;
+      // The lists by the other lists; a piece by the one that comes after it there, for that holds something else.
+      const pieces = theirs.layers.length - 1;
+      const swapped = theirs.layers[at === 0 ? 0 : 1 + (at % pieces)] ?? layer;
       expect(swapped.digest).not.toBe(layer.digest);
       await cp(publisher.blobPath(swapped.digest, other), path);
       for (const args of [[], ['-i', publisher.identity]]) {
         const verified = await publisher.verify(medium, args);
         expect(verified).toMatchObject({ status: 3, result: { problems: [{ at: { file: path } }] } });
-        const [problem] = verified.result?.problems as [{ code: string }];
-        expect(['FILE_OF_BUNDLE_DAMAGED', 'PIECE_DAMAGED']).toContain(problem.code);
+        expect(codesOf(verified)).toMatch(/^(FILE_OF_BUNDLE|PIECE)_DAMAGED$/);
       }
       const target = join(await folder(), 'opened');
       expect(await publisher.unpack(medium, target)).toMatchObject({ status: 3, error: { at: { file: path } } });

@@ -8,6 +8,7 @@ import { openMedium } from '../../src/adapters/medium/medium.ts';
 import { createPieceCache } from '../../src/adapters/piece-cache/piece-cache.ts';
 import { createSealingEngine } from '../../src/adapters/sealing/engine.ts';
 import { createUnpackFolder } from '../../src/adapters/unpack-folder/unpack-folder.ts';
+import { createVerifiedFiles } from '../../src/adapters/verified-files/verified-files.ts';
 import { type Digest, digestOf, hexOf } from '../../src/core/digest.ts';
 import type { BundleLock } from '../../src/formats/bundle/lock-types.ts';
 import { encodeSbomIndex } from '../../src/formats/bundle/sbom-index.ts';
@@ -50,6 +51,8 @@ export async function createBundleFixture() {
   const signer = createSigner();
   const engine = createSealingEngine({ workers: 2 });
   const pieceCache = createPieceCache(join(root, 'pieces'));
+  const clock = { now: () => Date.now() };
+  const verifiedFiles = createVerifiedFiles(join(root, 'verified.jsonl'), { now: () => clock.now() });
   await mkdir(join(root, 'sources'));
 
   async function store(bytes: Uint8Array): Promise<LocalBlob> {
@@ -69,6 +72,7 @@ export async function createBundleFixture() {
     trust: trusting(signer),
     engine,
     pieceCache,
+    clock,
     store,
     async build(
       files: FileContents,
@@ -121,6 +125,7 @@ export async function createBundleFixture() {
           pieceCache,
           progress: silentProgress,
           fingerprintOf,
+          verifiedFiles,
         },
         options.signal === undefined ? {} : { signal: options.signal },
       );

@@ -3,12 +3,13 @@
  * something below a folder the process sends itself a signal, before the call is made. So a run can be ended at every point
  * at which it touches a disk, and not only where a timer happens to hit.
  *
- *     PORTOLAN_TEST_POINT     {"folder": …, "signal": "SIGKILL", "call": 7}        the seventh call
- *                             {"folder": …, "signal": "SIGSTOP", "path": "/lock"}   the first whose path ends so
+ *     PORTOLAN_TEST_POINT     {"folder": …, "signal": "SIGKILL", "call": 7}          the seventh call
+ *                             {"folder": …, "signal": "SIGSTOP", "path": "/lock$"}    the first whose path fits
  */
 import fs from 'node:fs';
 import promises, { type FileHandle } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
+import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
 
 interface InterruptionPoint {
   readonly folder: string;
@@ -17,20 +18,22 @@ interface InterruptionPoint {
   readonly path?: string;
 }
 
+/** Places in the shared counts. */
+const CALLS = 0;
+const SENT = 1;
+
 type Call = (...args: unknown[]) => unknown;
 
 const point = JSON.parse(process.env.PORTOLAN_TEST_POINT ?? 'null') as InterruptionPoint | null;
 if (point !== null) install(point);
 
 function install({ folder, signal, call, path: wanted }: InterruptionPoint): void {
-  let calls = 0;
-  let sent = false;
+  const shared = sharedCounts();
   const reach = (path: unknown) => {
-    if (sent || typeof path !== 'string' || !path.startsWith(folder)) return;
-    calls += 1;
-    if (call === undefined ? !path.endsWith(wanted ?? '') : calls !== call) return;
-    sent = true;
-    process.kill(process.pid, signal);
+    if (typeof path !== 'string' || !path.startsWith(folder)) return;
+    const calls = Atomics.add(shared, CALLS, 1) + 1;
+    if (call === undefined ? !new RegExp(wanted ?? '').test(path) : calls !== call) return;
+    if (Atomics.exchange(shared, SENT, 1) === 0) process.kill(process.pid, signal);
   };
   const wrap = (module: object, name: string, pathAt: number) => {
     const original = Reflect.get(module, name) as Call;
@@ -63,6 +66,13 @@ function install({ folder, signal, call, path: wanted }: InterruptionPoint): voi
     fsyncSync(fd);
   };
   syncBuiltinESMExports();
+}
+
+/** One pair of counts for all threads of the process: workers get the main thread's. */
+function sharedCounts(): Int32Array {
+  const name = 'portolan-test-counts';
+  if (isMainThread) setEnvironmentData(name, new Int32Array(new SharedArrayBuffer(8)));
+  return getEnvironmentData(name) as unknown as Int32Array;
 }
 
 function watched(handle: FileHandle, reach: () => void): FileHandle {

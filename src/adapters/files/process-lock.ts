@@ -62,7 +62,8 @@ async function clearCandidates(path: string, own: string, mine: Holder): Promise
     const other = join(dirname(path), name);
     if (!name.startsWith(`${basename(path)}.`) || other === own) continue;
     const holder = await readHolder(other);
-    if (holder === undefined || !(await isAlive(holder, other, own, mine))) await rm(other, { force: true });
+    if (holder === undefined || !(await isAlive(holder, other, own, mine)))
+      await rm(other, { recursive: true, force: true });
   }
 }
 
@@ -70,7 +71,10 @@ async function clearCandidates(path: string, own: string, mine: Holder): Promise
 async function writeCandidate(candidate: string, text: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await mkdir(dirname(candidate), { recursive: true });
+      // Not recursively: on a read-only file system Node says ENOENT then.
+      await mkdir(dirname(candidate)).catch((cause) => {
+        if (!isErrno(cause) || cause.code !== 'EEXIST') throw cause;
+      });
       // Whatever lies there under our name: it is replaced, and never written through.
       await rm(candidate, { recursive: true, force: true });
       await writeFile(candidate, text, { flag: 'wx' });
@@ -134,7 +138,7 @@ async function putAside(path: string, candidate: string, mine: Holder): Promise<
   }
   const holder = await readHolder(aside);
   if (holder !== undefined && (await isAlive(holder, aside, candidate, mine))) await rename(aside, path);
-  else await rm(aside, { force: true });
+  else await rm(aside, { recursive: true, force: true });
 }
 
 async function readHolder(path: string): Promise<Holder | undefined> {

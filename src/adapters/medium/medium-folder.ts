@@ -62,7 +62,8 @@ export async function assertMedium(paths: MediumPaths, create: boolean): Promise
   const { folder } = paths;
   const names = await readdir(folder).catch((cause) => {
     if (isErrno(cause) && cause.code === 'ENOENT') return undefined;
-    if (isErrno(cause) && cause.code === 'ENOTDIR') return ['(a file, not a folder)'];
+    if (isErrno(cause) && cause.code === 'ENOTDIR')
+      throw notOurs(folder, 'it is a file', create ? WRITE_HINT : READ_HINT);
     throw fileError(cause, folder, 'read');
   });
   if (names === undefined || names.length === 0) {
@@ -158,7 +159,7 @@ async function createRest({ folder, marker, blobs }: MediumPaths): Promise<void>
   }
   for (const path of [dirname(blobs), blobs]) {
     await assertFolder(folder, path);
-    await mkdir(path, { recursive: true });
+    await createFolder(path);
   }
 }
 
@@ -202,13 +203,10 @@ function mediumBusy({ folder, lock }: MediumPaths, pid: number | undefined): Ada
   );
 }
 
+const WRITE_HINT = 'Name an empty or a new folder. Nothing was written.';
 const READ_HINT = 'Name the folder of the medium: the one that holds index.json and blobs.';
 
-function notOurs(
-  folder: string,
-  why: string,
-  hint = 'Name an empty or a new folder. Nothing was written.',
-): AdapterError {
+function notOurs(folder: string, why: string, hint = WRITE_HINT): AdapterError {
   return new AdapterError('MEDIUM_NOT_OURS', `${folder} is not a medium of bundles: ${why}`, {
     at: { file: folder },
     hint,

@@ -51,8 +51,6 @@ export const spec = defineCommand({
     if (options.frozen) refuseSelection(options);
     const selection = options.frozen ? undefined : parseSelection(options, context);
     const { readRecipients, readSigningKey } = await import('../../compose/keys.ts');
-    const { composeBuild } = await import('../../compose/bundle-build.ts');
-    const { cacheFolder } = await import('../../compose/bundle-inputs.ts');
     // Keys first: a wrong password must not wait for a download.
     const recipients = await readRecipients(options.recipient, options.recipientsFile);
     const passwords = {
@@ -60,7 +58,12 @@ export const spec = defineCommand({
       passwordFromEnvironment: context.env.COSIGN_PASSWORD,
       askSecret: context.askSecret,
     };
-    const signer = await readSigningKey(options.signKey, passwords, context);
+    const signingKey = await readSigningKey(options.signKey, passwords);
+    // Deriving the key from the password takes another thread a tenth of a second: the rest goes on meanwhile.
+    const signer = signingKey.open(context);
+    signer.catch(() => {});
+    const { composeBuild } = await import('../../compose/bundle-build.ts');
+    const { cacheFolder } = await import('../../compose/bundle-inputs.ts');
     const medium = resolve(context.cwd, options.out);
     const started = context.now();
     const { report, lock } = await composeBuild(
@@ -71,6 +74,7 @@ export const spec = defineCommand({
         recipients,
         signer,
         fresh: options.noReuse,
+        now: context.now,
         inputs: {
           env: context.env,
           progress: context.progress,

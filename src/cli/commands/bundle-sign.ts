@@ -23,7 +23,7 @@ export const spec = defineCommand({
     };
     const request = {
       identities: await readIdentities(identity, context.askSecret),
-      signer: await readSigningKey(signKey, passwords, context),
+      signer: await (await readSigningKey(signKey, passwords)).open(context),
     };
     const report = await composeSign(address, request, context);
     context.output.result({ ...report }, () =>

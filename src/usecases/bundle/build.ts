@@ -15,6 +15,7 @@ import type { Medium } from '../../ports/medium.ts';
 import type { PieceCache } from '../../ports/piece-cache.ts';
 import type { Progress } from '../../ports/progress.ts';
 import type { SealingEngine } from '../../ports/sealing.ts';
+import type { VerifiedFiles } from '../../ports/verified-files.ts';
 import { UseCaseError } from '../errors.ts';
 import { composeContents, rankOf } from './compose-contents.ts';
 import { sweepMedium, withoutTag } from './medium-index.ts';
@@ -50,6 +51,7 @@ interface BuildDependencies {
   readonly pieceCache: PieceCache;
   readonly progress: Progress;
   readonly fingerprintOf: (path: string) => Promise<string>;
+  readonly verifiedFiles: VerifiedFiles;
 }
 
 /**

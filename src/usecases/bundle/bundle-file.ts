@@ -1,5 +1,6 @@
 import type { Descriptor } from '../../formats/oci/types.ts';
 import type { Medium } from '../../ports/medium.ts';
+import type { EngineOptions, SealingEngine } from '../../ports/sealing.ts';
 import { UseCaseError } from '../errors.ts';
 
 /**
@@ -18,7 +19,21 @@ export async function assertBundleFile(medium: Medium, layer: Descriptor): Promi
   return path;
 }
 
-export function badFile(
+/** Hashes a file of a bundle whole, besides. @throws as `assertBundleFile`, and what the engine throws */
+export async function checkBundleFile(
+  medium: Medium,
+  engine: SealingEngine,
+  layer: Descriptor,
+  options: EngineOptions = {},
+): Promise<void> {
+  const path = await assertBundleFile(medium, layer);
+  const found = await engine.digest({ path, sizeBytes: layer.size }, options);
+  if (found !== layer.digest) {
+    throw badFile('FILE_OF_BUNDLE_DAMAGED', 'has other content than the bundle says', path, layer, layer.digest, found);
+  }
+}
+
+function badFile(
   code: 'FILE_OF_BUNDLE_MISSING' | 'FILE_OF_BUNDLE_DAMAGED',
   what: string,
   file: string,

@@ -7,6 +7,7 @@ import type { Medium } from '../../ports/medium.ts';
 import type { CachedPiece, PieceCache, PieceCacheKey } from '../../ports/piece-cache.ts';
 import type { Progress } from '../../ports/progress.ts';
 import type { PieceSegment, SealingEngine } from '../../ports/sealing.ts';
+import type { VerifiedFiles } from '../../ports/verified-files.ts';
 import { UseCaseError } from '../errors.ts';
 import { runAll } from '../run-all.ts';
 import { sweepMedium } from './medium-index.ts';
@@ -33,22 +34,24 @@ interface SealDependencies {
   readonly progress: Progress;
   /** Changes when the file changes: size, times, inode. */
   readonly fingerprintOf: (path: string) => Promise<string>;
+  readonly verifiedFiles: VerifiedFiles;
 }
 
 /**
  * Lays the blobs out and seals the pieces that the medium lacks. Every blob that goes into a new piece is hashed against
- * its digest: in the piece itself where it lies whole in one, else by a reading of its own, and a file that changes
- * between the two readings fails the build.
+ * its digest: in the piece itself where it lies whole in one, else by a reading of its own, unless that was done within the
+ * hour; a file that changes between the two readings fails the build.
  */
 export async function sealPieces(
   request: SealRequest,
-  { medium, engine, pieceCache, progress, fingerprintOf }: SealDependencies,
+  dependencies: SealDependencies,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<SealedPieces> {
   const { blobs, sources, recipients, pieceSizeBytes } = request;
+  const { medium, engine, pieceCache, progress, fingerprintOf, verifiedFiles } = dependencies;
   const key: PieceCacheKey = { recipients, pieceSizeBytes };
   const signal = options.signal;
-  const reusable = request.fresh ? [] : await findReusable(request, key, { medium, engine, pieceCache }, options);
+  const reusable = request.fresh ? [] : await findReusable(request, key, dependencies, options);
   const packed = packPieces(blobs, pieceSizeBytes, reusable);
   const missing = packed.filter((piece) => piece.reused === undefined);
   await assertSpace(medium, missing.length * pieceSizeBytes, reusable);
@@ -67,9 +70,11 @@ export async function sealPieces(
     await pieceCache.append(key, { content: piece.content, ...sealed, fingerprint: facts.fingerprint });
     descriptors.set(piece, { mediaType: PIECE_MEDIA_TYPE, digest: sealed.digest, size: sealed.sizeBytes });
   };
-  const readTwice = [...digestJobs.values()].flat();
-  const before = await Promise.all(readTwice.map(({ path }) => fingerprintOf(path)));
-  const digestOne = async ({ digest, path, sizeBytes }: LocalBlob) => {
+  const fingerprints = new Map<LocalBlob, string>();
+  for (const blob of [...digestJobs.values()].flat()) fingerprints.set(blob, await fingerprintOf(blob.path));
+  const digestOne = async (blob: LocalBlob) => {
+    const { digest, path, sizeBytes } = blob;
+    if (await verifiedFiles.has(blob, fingerprints.get(blob) ?? '')) return;
     const found = await engine.digest({ path, sizeBytes }, jobOptions);
     if (found !== digest) {
       throw new UseCaseError('SOURCE_DAMAGED', `${path} is not what its digest says`, {
@@ -86,12 +91,15 @@ export async function sealPieces(
     return [() => sealOne(piece), ...(blob ?? []).map((one) => () => digestOne(one))];
   });
   await runAll(work, engine.workers * 2, jobOptions);
-  for (const [index, { path, digest }] of readTwice.entries()) {
-    if ((await fingerprintOf(path)) === before[index]) continue;
-    throw new UseCaseError('SOURCE_DAMAGED', `${path} was changed while it was read`, {
-      at: { file: path, digest },
-      hint: 'Let nothing write to that file, then run the command again.',
-    });
+  for (const [blob, fingerprint] of fingerprints) {
+    const { path, digest } = blob;
+    if ((await fingerprintOf(path)) !== fingerprint) {
+      throw new UseCaseError('SOURCE_DAMAGED', `${path} was changed while it was read`, {
+        at: { file: path, digest },
+        hint: 'Let nothing write to that file, then run the command again.',
+      });
+    }
+    if (!(await verifiedFiles.has(blob, fingerprint))) await verifiedFiles.add(blob, fingerprint);
   }
   await medium.syncBlobs();
   task.done();

@@ -1,6 +1,7 @@
 import type { Digest } from '../../core/digest.ts';
 import { encodeContents } from '../../formats/bundle/contents.ts';
 import { encodeLayoutIndex, LAYOUT_MARKER } from '../../formats/oci/layout.ts';
+import type { Descriptor } from '../../formats/oci/types.ts';
 import type { Trust } from '../../formats/sigstore/trust.ts';
 import type { Medium } from '../../ports/medium.ts';
 import type { Progress } from '../../ports/progress.ts';
@@ -8,7 +9,7 @@ import type { SealingEngine } from '../../ports/sealing.ts';
 import type { UnpackTarget } from '../../ports/unpack-target.ts';
 import { UseCaseError } from '../errors.ts';
 import { runAll } from '../run-all.ts';
-import { assertBundleFile } from './bundle-file.ts';
+import { assertBundleFile, checkBundleFile } from './bundle-file.ts';
 import { type OpenedLists, openLists } from './open-lists.ts';
 import { blobNotTrue } from './read-blob.ts';
 import { requireTrusted } from './require-trusted.ts';
@@ -38,9 +39,9 @@ interface UnpackDependencies {
 }
 
 /**
- * Opens a bundle into a folder. The signature comes first, then every piece is read once: its digest, every chunk and the
- * padding are checked while the workers write the blobs in place; last, what was written is hashed against the contents.
- * Only then does the folder get its name.
+ * Opens a bundle into a folder. The signature comes first, then every piece is read once: every chunk is authenticated and
+ * the padding checked while the workers write the blobs in place; then what was written is hashed against the contents,
+ * which are signed: the digests of the pieces would tell nothing more. Only then does the folder get its name.
  */
 export async function unpackBundle(
   request: UnpackRequest,
@@ -69,6 +70,12 @@ export async function unpackBundle(
   );
   const engineOptions = { ...options, onBytes: (bytes: number) => task.advance(bytes) };
   const pending = countRuns(lists, paths);
+  const blaming = (pieces: readonly Descriptor[], act: () => Promise<void>) =>
+    act().catch(async (error) => {
+      // Was a piece cut, altered or swapped on its way, or packed wrongly by the publisher?
+      for (const piece of pieces) await checkBundleFile(medium, engine, piece, options);
+      throw error;
+    });
   const opened = bundle.manifest.pieces.map((layer, index) => async () => {
     const plan = lists.plans[index];
     if (plan === undefined) throw new Error(`no plan for piece ${index}`);
@@ -85,8 +92,9 @@ export async function unpackBundle(
         fileOffsetBytes: run.blobOffsetBytes,
       })),
       zeroRuns: plan.zeroRuns,
+      plaintextIsChecked: true,
     };
-    await engine.open(job, request.identities, engineOptions);
+    await blaming([layer], () => engine.open(job, request.identities, engineOptions));
     // A blob is hashed as soon as its last run is written: its pages are still in memory then.
     const complete = runs.filter(({ digest }) => {
       const left = (pending.get(digest) ?? 0) - 1;
@@ -96,7 +104,9 @@ export async function unpackBundle(
     for (const { digest } of complete) {
       const job = { path: paths.get(digest) as string, sizeBytes: sizes.get(digest) ?? 0 };
       const found = await engine.digest(job, options);
-      if (found !== digest) throw blobNotTrue(digest, found);
+      if (found === digest) continue;
+      const holders = (lists.extents.get(digest) ?? []).flatMap(([piece]) => bundle.manifest.pieces[piece] ?? []);
+      await blaming(holders, () => Promise.reject(blobNotTrue(digest, found)));
     }
   });
   await runAll(opened, engine.workers * 2, options);

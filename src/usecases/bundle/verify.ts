@@ -6,7 +6,7 @@ import type { Medium } from '../../ports/medium.ts';
 import type { Progress } from '../../ports/progress.ts';
 import type { SealingEngine } from '../../ports/sealing.ts';
 import { runAll } from '../run-all.ts';
-import { assertBundleFile, badFile } from './bundle-file.ts';
+import { assertBundleFile, checkBundleFile } from './bundle-file.ts';
 import { type OpenedLists, openLists } from './open-lists.ts';
 import { blobNotTrue, sealedRunsOf } from './read-blob.ts';
 import { type FoundSignature, readSignatures } from './read-signatures.ts';
@@ -67,7 +67,7 @@ export async function verifyBundle(
   const engineOptions = { ...options, onBytes: (bytes: number) => task.advance(bytes) };
   let lists: OpenedLists | undefined;
   await note(async () => {
-    await checkFile(medium, engine, manifest.lists, engineOptions);
+    await checkBundleFile(medium, engine, manifest.lists, engineOptions);
     // What nobody trusted has signed is not looked into.
     if (request.identities.length > 0 && accepted.length > 0)
       lists = await openLists(medium, bundle, request.identities);
@@ -76,7 +76,7 @@ export async function verifyBundle(
     const opened = lists;
     return note(() =>
       opened === undefined
-        ? checkFile(medium, engine, layer, engineOptions)
+        ? checkBundleFile(medium, engine, layer, engineOptions)
         : checkPiece(medium, engine, layer, { lists: opened, index }, request.identities, engineOptions),
     );
   });
@@ -116,29 +116,19 @@ export async function verifyBundle(
   };
 }
 
+/** Faults of this run: they say nothing about the bundle. */
+const OWN_FAULTS = new Set<string>(['WORKER_DIED', 'ENGINE_CLOSED']);
+
 /** Turns errors that describe the bundle into entries of a list; anything else (an abort, a defect) goes on up. */
 function collectInto(problems: PortolanError[]): (check: () => Promise<void>) => Promise<void> {
   return async (check) => {
     try {
       await check();
     } catch (error) {
-      if (!(error instanceof PortolanError)) throw error;
+      if (!(error instanceof PortolanError) || OWN_FAULTS.has(error.code)) throw error;
       problems.push(error);
     }
   };
-}
-
-async function checkFile(
-  medium: Medium,
-  engine: SealingEngine,
-  layer: Descriptor,
-  options: { readonly signal?: AbortSignal; readonly onBytes: (bytes: number) => void },
-): Promise<void> {
-  const path = await assertBundleFile(medium, layer);
-  const found = await engine.digest({ path, sizeBytes: layer.size }, options);
-  if (found !== layer.digest) {
-    throw badFile('FILE_OF_BUNDLE_DAMAGED', 'has other content than the bundle says', path, layer, layer.digest, found);
-  }
 }
 
 async function checkPiece(
