@@ -10,7 +10,7 @@ portolan_peers=${PORTOLAN_PEERS:-$portolan_cache/peers}
 readonly AGE_VECTORS_VERSION=v0.0.0-20251208015420-e9274a7bdbfd
 
 peer_names() {
-  printf '%s\n' age cosign crane oras helm registry skopeo jq age-vectors postgres
+  printf '%s\n' age cosign crane oras helm registry skopeo jq exfat age-vectors postgres
 }
 
 # The lowest version that does. What Debian's unstable distribution has now may be newer, of the same major version.
@@ -35,6 +35,10 @@ peer_problem() {
       ;;
     skopeo | jq)
       "$name" --version >/dev/null 2>&1 || echo 'not on PATH'
+      return
+      ;;
+    exfat)
+      command -v mkfs.exfat mount.exfat-fuse >/dev/null || echo 'the programs that make and mount exFAT are missing'
       return
       ;;
     postgres)

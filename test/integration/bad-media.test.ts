@@ -20,9 +20,16 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { digestOf } from '../../src/core/digest.ts';
 import { interruptAt } from '../support/interruption.ts';
-import { fillDisk, mountTmpfs, remount } from '../support/mounts.ts';
+import { fillDisk, mountExfat, mountTmpfs, remount } from '../support/mounts.ts';
 import { type PortolanEnded, portolan, portolanText, startPortolan } from '../support/program.ts';
-import { createPublisher, manifestOf, PASSWORD, type Publisher, snapshot } from '../support/publisher.ts';
+import {
+  createPublisher,
+  manifestOf,
+  PASSWORD,
+  PROJECT_FILES,
+  type Publisher,
+  snapshot,
+} from '../support/publisher.ts';
 
 const TAG = 'demo-1.0.0';
 let publisher: Publisher;
@@ -131,6 +138,32 @@ describe('a full disk', () => {
     await free();
     expect(await readdir(larger)).toEqual([]);
   });
+});
+
+test('an exFAT stick: built onto, killed, built onto by two, verified, unpacked to', async () => {
+  const disk = await folder();
+  await mountExfat(disk, 64);
+  const medium = join(disk, 'stick');
+  const killed = await publisher.build({ medium }, { env: interruptAt(medium, 'SIGKILL', { path: /\.part$/ }) });
+  expect(killed.signal).toBe('SIGKILL');
+  const first = publisher.startBuild({ medium }, { env: interruptAt(medium, 'SIGSTOP', { path: /\/index\.json$/ }) });
+  await waitUntilStopped(first.child.pid as number);
+  expectRefusal(await publisher.build({ medium }), 1, 'MEDIUM_BUSY');
+  process.kill(first.child.pid as number, 'SIGCONT');
+  expect(await first.ended).toMatchObject({ status: 0 });
+  expect(await publisher.build({ medium })).toMatchObject({ status: 0, result: { pieces: { sealed: 0 } } });
+  expect(await publisher.verify(medium)).toMatchObject({ status: 0, result: { ok: true } });
+  const { layers } = await manifestOf(medium, TAG);
+  expect(await readdir(join(medium, 'blobs', 'sha256'))).toHaveLength(layers.length + 4);
+  expect((await readdir(medium)).sort()).toEqual(
+    ['README.txt', 'blobs', `${TAG}.sigstore.json`, 'index.json', 'oci-layout'].sort(),
+  );
+  const target = join(disk, 'opened');
+  expect(await publisher.unpack(medium, target)).toMatchObject({ status: 0 });
+  for (const [path, bytes] of Object.entries(PROJECT_FILES)) {
+    expect(Buffer.compare(await readFile(join(target, 'files', path)), bytes)).toBe(0);
+  }
+  expect((await readdir(disk)).sort()).toEqual(['opened', 'stick']);
 });
 
 test('a read-only medium is read, and not written', async () => {

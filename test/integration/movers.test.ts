@@ -105,23 +105,35 @@ describe('folders', () => {
     }
   });
 
-  test('two bundles whose entries lost tags and types are told apart by what is signed', async () => {
-    const { folder } = fresh();
-    await cp(publisher.medium, folder, { recursive: true });
+  test('several bundles: oras and skopeo add to a folder, and what loses its tags is told apart by what is signed', async () => {
+    const both = fresh().folder;
+    const tags = [TAG, 'demo-1.1.0'];
+    await cp(publisher.medium, both, { recursive: true });
     await publisher.change('1.1.0');
-    expect(await publisher.build({ medium: folder })).toMatchObject({ status: 0 });
+    expect(await publisher.build({ medium: both })).toMatchObject({ status: 0 });
     await publisher.change('1.0.0', 'small\n');
-    const strip = '.manifests |= map(del(.annotations, .artifactType))';
-    await tool('sh', '-c', 'cd "$2" && jq "$1" index.json >new && mv new index.json', 'sh', strip, folder);
-    const listed = await portolan(['bundle', 'list', folder]);
-    expect(listed.result).toMatchObject({ bundles: [{ tag: TAG }, { tag: 'demo-1.1.0' }] });
-    for (const tag of [TAG, 'demo-1.1.0']) {
-      expect(await publisher.verify(`${folder}:${tag}`)).toMatchObject({ status: 0, result: { tag } });
+    const expectBoth = async (folder: string) => {
+      const listed = await portolan(['bundle', 'list', folder]);
+      expect(listed.result).toMatchObject({ bundles: tags.map((tag) => ({ tag, missing: 0 })) });
+      for (const tag of tags) {
+        expect(await publisher.verify(`${folder}:${tag}`)).toMatchObject({ status: 0, result: { tag } });
+      }
+      expect((await publisher.verify(folder)).error).toMatchObject({ code: 'BUNDLE_NOT_FOUND' });
+    };
+    const withOras = fresh().folder;
+    const withSkopeo = fresh().folder;
+    for (const tag of tags) {
+      await tool('oras', 'cp', '-r', '--from-oci-layout', '--to-oci-layout', `${both}:${tag}`, `${withOras}:${tag}`);
+      await skopeo('copy', `oci:${both}:${tag}`, `oci:${withSkopeo}:${tag}`);
+      await cp(join(both, `${tag}.sigstore.json`), join(withSkopeo, `${tag}.sigstore.json`));
     }
-    expect((await publisher.verify(folder)).error).toMatchObject({ code: 'BUNDLE_NOT_FOUND' });
-    expect(await publisher.build({ medium: folder })).toMatchObject({ status: 0 });
-    expect(await publisher.verify(`${folder}:demo-1.1.0`)).toMatchObject({ status: 0 });
-    expect(await publisher.verify(`${folder}:${TAG}`)).toMatchObject({ status: 0 });
+    const strip = '.manifests |= map(del(.annotations, .artifactType))';
+    await tool('sh', '-c', 'cd "$2" && jq "$1" index.json >new && mv new index.json', 'sh', strip, both);
+    for (const folder of [withOras, withSkopeo, both]) {
+      await expectBoth(folder);
+      expect(await publisher.build({ medium: folder })).toMatchObject({ status: 0 });
+      await expectBoth(folder);
+    }
   });
 });
 

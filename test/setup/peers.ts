@@ -1,7 +1,19 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-const PROGRAMS = ['age', 'age-keygen', 'cosign', 'crane', 'oras', 'helm', 'registry', 'skopeo', 'jq'];
+const PROGRAMS = [
+  'age',
+  'age-keygen',
+  'cosign',
+  'crane',
+  'oras',
+  'helm',
+  'registry',
+  'skopeo',
+  'jq',
+  'mkfs.exfat',
+  'mount.exfat-fuse',
+];
 
 /** Interoperability is proved with the real programs: a run without them fails before its first test. */
 export default function requirePeers(): void {

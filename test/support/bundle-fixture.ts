@@ -51,8 +51,7 @@ export async function createBundleFixture() {
   const signer = createSigner();
   const engine = createSealingEngine({ workers: 2 });
   const pieceCache = createPieceCache(join(root, 'pieces'));
-  const clock = { now: () => Date.now() };
-  const verifiedFiles = createVerifiedFiles(join(root, 'verified.jsonl'), { now: () => clock.now() });
+  const verifiedFiles = createVerifiedFiles(join(root, 'verified.jsonl'), { now: () => Date.now() });
   await mkdir(join(root, 'sources'));
 
   async function store(bytes: Uint8Array): Promise<LocalBlob> {
@@ -72,7 +71,6 @@ export async function createBundleFixture() {
     trust: trusting(signer),
     engine,
     pieceCache,
-    clock,
     store,
     async build(
       files: FileContents,

@@ -1,4 +1,4 @@
-import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, rm, statfs, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { succeed } from './program.ts';
@@ -16,6 +16,25 @@ export async function mountTmpfs(folder: string, sizeMiB: number): Promise<void>
   requireRoot();
   await mkdir(folder, { recursive: true });
   await succeed('mount', ['-t', 'tmpfs', '-o', `size=${sizeMiB}m`, 'portolan-test', folder]);
+  onTestFinished(async () => {
+    await succeed('umount', [folder]);
+  });
+}
+
+/** An exFAT file system, as sticks have it: no hard links, no permissions, no case. Unmounted when the test ends. */
+export async function mountExfat(folder: string, sizeMiB: number): Promise<void> {
+  requireRoot();
+  await mkdir(folder, { recursive: true });
+  const image = `${folder}.img`;
+  await writeFile(image, '');
+  await truncate(image, sizeMiB * MIB);
+  await succeed('mkfs.exfat', [image]);
+  const device = (await succeed('losetup', ['--find', '--show', image])).trim();
+  onTestFinished(async () => {
+    await succeed('losetup', ['--detach', device]);
+    await rm(image);
+  });
+  await succeed('mount.exfat-fuse', [device, folder]);
   onTestFinished(async () => {
     await succeed('umount', [folder]);
   });

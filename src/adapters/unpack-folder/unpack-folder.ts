@@ -21,6 +21,8 @@ import { syncFolder } from '../files/durable.ts';
 import { fileError, isErrno } from '../files/file-error.ts';
 import { lockByProcess } from '../files/process-lock.ts';
 
+const NO_MODES = new Set(['EPERM', 'ENOTSUP', 'ENOSYS']);
+
 /**
  * A folder that gets its name only when everything in it is durable. Until then it grows beside it, in `.NAME.portolan`;
  * what a process left there that was killed is cleared by the next one that unpacks to the same name.
@@ -73,7 +75,13 @@ export async function createUnpackFolder(path: string): Promise<UnpackTarget> {
       const full = await prepare(to);
       await writing(full, () => copyFile(inside(from), full, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE));
     },
-    setMode: (relative, mode) => writing(inside(relative), () => chmod(inside(relative), mode)),
+    setMode: (relative, mode) =>
+      writing(inside(relative), async () => {
+        await chmod(inside(relative), mode).catch((cause) => {
+          // The file is our own: a file system that refuses, such as FAT, has no permissions.
+          if (!isErrno(cause) || !NO_MODES.has(cause.code)) throw cause;
+        });
+      }),
     async freeBytes() {
       const facts = await statfs(content);
       return facts.bavail * facts.bsize;

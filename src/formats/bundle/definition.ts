@@ -4,7 +4,7 @@ import { problem, problemsOf } from './definition-problems.ts';
 import { definitionSchema, type RawDefinition } from './definition-schema.ts';
 import type { Condition, Definition, ValuesLayer } from './definition-types.ts';
 import { type KeyPath, type PositionedYaml, parsePositionedYaml, throwAll } from './definition-yaml.ts';
-import { PIECE_SIZE_MAX_BYTES, PIECE_SIZE_MIN_BYTES } from './placement.ts';
+import { PIECE_SIZE_MAX_BYTES } from './placement.ts';
 
 /** A checked definition and the way back from a key path to a line of the file. */
 export interface PlacedDefinition {
@@ -102,7 +102,7 @@ function normalise(raw: RawDefinition, yaml: PositionedYaml): Definition {
       const { source, path, when } =
         typeof item === 'string' ? { source: item, path: undefined, when: undefined } : item;
       const name = path ?? source.slice(source.lastIndexOf('/') + 1);
-      return { source, path: `configuration/json/${name}`, ...entry(['configuration', 'json', index], when) };
+      return { source, path: `json/${name}`, ...entry(['configuration', 'json', index], when) };
     }),
     files: raw.files.map((file, index) => ({
       path: file.path,
@@ -130,11 +130,14 @@ function valuesLayers(values: RawDefinition['charts'][number]['values'], key: Ke
   );
 }
 
+/** The format allows smaller ones; they would only make a bundle slow. */
+const SMALLEST_PIECE_BYTES = 1024 * 1024;
+
 function pieceSizeBytes(written: string | number, yaml: PositionedYaml): number {
   const unit = String(written).endsWith('GiB') ? 1024 ** 3 : String(written).endsWith('MiB') ? 1024 ** 2 : 1;
   const bytes = Number.parseInt(String(written), 10) * unit;
   const powerOfTwo = Number.isInteger(Math.log2(bytes));
-  if (powerOfTwo && bytes >= PIECE_SIZE_MIN_BYTES && bytes <= PIECE_SIZE_MAX_BYTES) return bytes;
+  if (powerOfTwo && bytes >= SMALLEST_PIECE_BYTES && bytes <= PIECE_SIZE_MAX_BYTES) return bytes;
   throw problem('`pieceSize` is not a size that pieces can have.', yaml, ['pieceSize'], {
     expected: 'a power of two from 1MiB to 1GiB',
     found: written,

@@ -10,7 +10,7 @@ import { FormatError } from '../errors.ts';
 import { type Contents, parseListJson } from './contents.ts';
 import { PLACEMENT_MEDIA_TYPE } from './media-types.ts';
 
-export const PIECE_SIZE_MIN_BYTES = 1024 * 1024;
+const PIECE_SIZE_MIN_BYTES = 64 * 1024;
 export const PIECE_SIZE_MAX_BYTES = 1024 * 1024 * 1024;
 
 const digest = z.custom<Digest>(isDigest, 'a digest');

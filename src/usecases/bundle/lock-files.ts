@@ -74,7 +74,7 @@ export async function collectConfiguration(
     blobs.push(blob);
     const first = selected.providerValues.findIndex((other) => other.provider === provider);
     // The number keeps the order in which they are merged.
-    const path = `configuration/values/${provider}/${index - first + 1}.yaml`;
+    const path = `values/${provider}/${index - first + 1}.yaml`;
     entries.push({ path, source: file, kind: 'values', provider, ...pinned(blob) });
   }
   return { entries, blobs };

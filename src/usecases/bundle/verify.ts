@@ -153,7 +153,14 @@ async function checkPiece(
       .filter((run) => run.lengthBytes === sizes.get(run.digest))
       .map((run) => ({ digest: run.digest, offsetBytes: run.pieceOffsetBytes, lengthBytes: run.lengthBytes })),
   };
-  await engine.open(job, identities, options);
+  try {
+    await engine.open(job, identities, options);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    // Was it cut, altered or swapped on its way, or packed wrongly by the publisher?
+    await checkBundleFile(medium, engine, layer, options.signal === undefined ? {} : { signal: options.signal });
+    throw error;
+  }
 }
 
 /** Blobs that lie in more than one piece: no single piece can vouch for them. */

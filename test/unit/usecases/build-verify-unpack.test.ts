@@ -172,6 +172,28 @@ describe('damage', () => {
     );
   });
 
+  it('names the pieces that were swapped for others of the same recipients, when unpacking', async () => {
+    await fixture.build(FILES);
+    const other = join(fixture.root, 'other');
+    await fixture.build({ 'x.bin': randomFile(PIECE_BYTES * 3) }, { folder: other });
+    const layersOf = async (folder: string) => {
+      const medium = await openMedium(folder);
+      const [manifest] = await medium.readIndex();
+      const { layers } = JSON.parse(await readFile(medium.blobPath(manifest?.digest as never), 'utf8'));
+      return layers.map(({ digest }: { digest: string }) => medium.blobPath(digest as never)) as string[];
+    };
+    const [ours, theirs] = [await layersOf(fixture.mediumFolder), await layersOf(other)];
+    // Both open for the identity and authenticate: only the digests tell that they do not belong here.
+    for (const index of [1, 2, 3]) {
+      const path = ours[index] as string;
+      const whole = await readFile(path);
+      await writeFile(path, await readFile(theirs[index] as string));
+      const unpack = fixture.unpack(join(fixture.root, 'never'));
+      await expect(unpack).rejects.toMatchObject({ code: 'FILE_OF_BUNDLE_DAMAGED', at: { file: path } });
+      await writeFile(path, whole);
+    }
+  });
+
   it('notices a manifest that was altered', async () => {
     await fixture.build(FILES);
     const medium = await openMedium(fixture.mediumFolder);
@@ -297,6 +319,15 @@ describe('refusals leave everything as it was', () => {
       const after = await snapshot(fixture.mediumFolder);
       for (const [file, content] of before) expect(after.get(file)).toBe(content);
     }
+  });
+
+  it('a source that was altered within the hour in which its hash is believed', async () => {
+    const bytes = randomFile(PIECE_BYTES * 3);
+    await fixture.build({ 'b.bin': bytes });
+    const { path } = await fixture.store(bytes);
+    await flip(path, 500);
+    const build = fixture.build({ 'b.bin': bytes }, { lock: { version: '3.0.0' }, fresh: true });
+    await expect(build).rejects.toMatchObject({ code: 'SOURCE_DAMAGED', at: { file: path } });
   });
 
   it('another identity', async () => {

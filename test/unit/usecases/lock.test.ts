@@ -65,8 +65,8 @@ describe('a lock', () => {
       ['core', ['1_a.sql', '2_b.contract.sql']],
     ]);
     expect(locked.configuration.map(({ path, provider }) => [path, provider])).toEqual([
-      ['configuration/json/site.json', undefined],
-      ['configuration/values/k3s/1.yaml', 'k3s'],
+      ['json/site.json', undefined],
+      ['values/k3s/1.yaml', 'k3s'],
     ]);
     expect(locked.files).toEqual([
       { path: 'bin/tool', source: '../tool', mode: 0o755, digest: digestOf('tool'), sizeBytes: 4 },
@@ -107,8 +107,8 @@ describe('a lock', () => {
       'migration core/3_c.sql',
       'migration shop',
       'migration shop/1_a.sql',
-      'configuration configuration/json/shop.json',
-      'configuration configuration/json/site.json',
+      'configuration json/shop.json',
+      'configuration json/site.json',
       'file shop.bin',
     ]);
   });
