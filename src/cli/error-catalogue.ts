@@ -373,7 +373,7 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     status: 1,
     meaning: "The registry's TLS certificate is not trusted.",
     remedy:
-      'Give the certificate authority with --ca-file. For a registry that speaks plain HTTP, ask for plain HTTP for that host.',
+      'Give the certificate authority with --ca-file. For a registry that speaks plain HTTP, set `registries."HOST:PORT".plainHttp: true` in bundle.yaml.',
   },
   REGISTRY_TIMEOUT: {
     status: 1,
@@ -596,7 +596,8 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     status: 3,
     meaning:
       'The tag in index.json is not the name and version that the signed manifest gives: a tag was renamed or swapped.',
-    remedy: 'Get the bundle again, and ask who had the medium.',
+    remedy:
+      'If it was copied under another tag, copy it again as NAME-VERSION. If nobody did that, get the bundle again and ask who had the medium.',
   },
   LISTS_MISMATCH: {
     status: 3,
@@ -618,7 +619,7 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     status: 3,
     meaning: 'No signature of the bundle is by a key that you trust, or none is genuine.',
     remedy:
-      'Do not use the bundle. Check that --trust names the right key and that you got that key by another way than the medium.',
+      'Check that --trust names the right key and that you got that key by another way than the medium. If there is no signature at all, the tool that copied the bundle may have left it behind: copy the *.sigstore.json files beside index.json. Otherwise do not use the bundle.',
   },
   FILE_OF_BUNDLE_MISSING: {
     status: 3,

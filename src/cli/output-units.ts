@@ -12,6 +12,11 @@ export function formatBytes(sizeBytes: number): string {
   return `${value.toFixed(digits)} ${units[unit]}`;
 }
 
+/** `1 piece`, `2 pieces`. */
+export function formatCount(count: number, one: string): string {
+  return `${count} ${one}${count === 1 ? '' : 's'}`;
+}
+
 /** `850 ms`, `4.2 s`, `3 min 05 s`, `2 h 07 min`. */
 export function formatDuration(durationMs: number): string {
   if (durationMs < 999.5) return `${Math.round(durationMs)} ms`;

@@ -50,7 +50,7 @@ export function createProgress(host: ProgressHost): TerminalProgress {
     const state = tasks.at(-1);
     if (state === undefined) return clear();
     const line = progressLine(state, host.nowMs());
-    host.sink.write(`\r\x1b[K${line.slice(0, Math.max(1, (host.sink.columns ?? 80) - 1))}`);
+    host.sink.write(`\r\x1b[K${line.slice(0, Math.max(1, (host.sink.columns || 80) - 1))}`);
     drawn = true;
   };
   const line = (text: string) => {

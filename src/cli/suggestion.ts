@@ -9,5 +9,5 @@ export function closestTo(word: string, candidates: readonly string[]): string |
     candidates.map((candidate) => candidate.toLowerCase()),
   );
   const found = candidates.find((candidate) => candidate.toLowerCase() === best);
-  return distance(lower, best) <= Math.max(1, Math.floor(best.length / 3)) ? found : undefined;
+  return distance(lower, best) <= Math.max(1, Math.floor((best.length + 1) / 3)) ? found : undefined;
 }

@@ -334,7 +334,7 @@ describe('keys and passwords', () => {
   test('another identity than the recipients', async () => {
     const { path } = await publisher.createIdentity('stranger.txt');
     const verified = await publisher.verify(publisher.medium, ['-i', path]);
-    expect(verified).toMatchObject({ status: 3, result: { problems: [{ code: 'NO_MATCHING_IDENTITY' }] } });
+    expect(verified).toMatchObject({ status: 1, result: { problems: [{ code: 'NO_MATCHING_IDENTITY' }] } });
     const target = join(await folder(), 'opened');
     expectRefusal(await publisher.unpack(publisher.medium, target, ['-i', path]), 1, 'NO_MATCHING_IDENTITY');
     expect(await readdir(join(target, '..'))).toEqual([]);

@@ -6,7 +6,7 @@ import { interruptAt, type Moment } from './interruption.ts';
 import { portolan } from './program.ts';
 import { createPublisher, manifestOf, type Publisher } from './publisher.ts';
 
-export const TAG = 'demo-1.0.0';
+const TAG = 'demo-1.0.0';
 
 /** A publisher with a locked project, and a medium that holds an earlier build of the same version with another file. */
 export async function createInterruptedBuilds() {

@@ -6,7 +6,7 @@ import { succeed } from './program.ts';
 const MIB = 1024 * 1024;
 
 /** Small file systems of their own need root; a run without it must say so instead of passing. */
-export function requireRoot(): void {
+function requireRoot(): void {
   if (process.geteuid?.() !== 0)
     throw new Error('this test mounts small file systems: run it as root (scripts/test as root)');
 }

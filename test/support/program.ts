@@ -25,7 +25,7 @@ export interface Running {
 }
 
 /** Starts a program in a process group of its own, so that a signal reaches what it started as well. */
-export function start(program: string, args: readonly string[], options: ProgramOptions = {}): Running {
+function start(program: string, args: readonly string[], options: ProgramOptions = {}): Running {
   const child = spawn(program, args, {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env: { ...process.env, ...options.env },

@@ -15,7 +15,7 @@ import {
 } from './program.ts';
 
 export const PASSWORD = 'throw-away password';
-export const IMAGE = 'registry.example/demo/web:1.0';
+const IMAGE = 'registry.example/demo/web:1.0';
 const MIB = 1024 * 1024;
 
 /** Files of the project that go into the bundle, by their path inside it. */

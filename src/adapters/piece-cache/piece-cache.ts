@@ -1,13 +1,11 @@
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { canonicalJson } from '../../core/canonical-json.ts';
 import { digestOf, hexOf, isDigest } from '../../core/digest.ts';
 import type { Fragment } from '../../formats/bundle/packing.ts';
 import type { CachedPiece, PieceCache, PieceCacheKey } from '../../ports/piece-cache.ts';
-import { writeFileDurable } from '../files/durable.ts';
-import { fileError, isErrno } from '../files/file-error.ts';
+import { appendLine, readLines } from '../files/json-lines.ts';
 
-/** Above this many lines a file is rewritten with the newest half, so that it does not grow for ever. */
+/** So that a file does not grow for ever. */
 const MAX_LINES = 40_000;
 
 /** One file of JSON lines for each set of recipients and piece size; a line that a crash cut short is passed over. */
@@ -18,39 +16,18 @@ export function createPieceCache(folder: string): PieceCache {
   };
   return {
     async read(key) {
-      const path = fileOf(key);
-      const text = await readFile(path, 'utf8').catch((cause) => {
-        if (isErrno(cause) && cause.code === 'ENOENT') return '';
-        throw fileError(cause, path, 'read');
-      });
-      let lines = text.split('\n').filter((line) => line !== '');
-      if (lines.length > MAX_LINES) {
-        lines = lines.slice(-MAX_LINES / 2);
-        await writeFileDurable(path, `${lines.join('\n')}\n`);
-      }
       const newest = new Map<string, CachedPiece>();
-      for (const line of lines.reverse()) {
+      for (const line of (await readLines(fileOf(key), MAX_LINES)).reverse()) {
         const piece = decodeLine(line);
         if (piece !== undefined && !newest.has(piece.digest)) newest.set(piece.digest, piece);
       }
       return [...newest.values()];
     },
-    async append(key, piece) {
-      const path = fileOf(key);
-      try {
-        await mkdir(dirname(path), { recursive: true });
-        await appendFile(path, encodeLine(piece));
-      } catch (cause) {
-        throw fileError(cause, path, 'write');
-      }
+    append(key, { content, digest, sizeBytes, fingerprint }) {
+      const fragments = content.map((run) => [run.digest, run.offsetBytes, run.lengthBytes]);
+      return appendLine(fileOf(key), { content: fragments, digest, fingerprint, sizeBytes });
     },
   };
-}
-
-function encodeLine({ content, digest, sizeBytes, fingerprint }: CachedPiece): string {
-  const fragments = content.map((run) => [run.digest, run.offsetBytes, run.lengthBytes]);
-  // The leading line break ends a line that a crash may have cut short.
-  return `\n${canonicalJson({ content: fragments, digest, fingerprint, sizeBytes })}\n`;
 }
 
 function decodeLine(line: string): CachedPiece | undefined {

@@ -141,7 +141,7 @@ function realmOf(target: RequestTarget, challenge: Challenge, isPlainHttp: (host
       target,
       'the token service is offered over plain HTTP',
       realm.origin,
-      `If that is meant, ask for plain HTTP for ${realm.host}.`,
+      `If that is meant, say so in bundle.yaml: registries: { "${realm.host}": { plainHttp: true } }`,
     );
   }
   return realm;

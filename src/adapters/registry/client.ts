@@ -171,7 +171,7 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
           wanted,
           'a redirect leads to an address without TLS',
           next.origin,
-          `If that is meant, ask for plain HTTP for ${next.host}.`,
+          `If that is meant, say so in bundle.yaml: registries: { "${next.host}": { plainHttp: true } }`,
         );
       }
       // Storage behind a registry has an authorization of its own in the address. Ours stays with the registry, for

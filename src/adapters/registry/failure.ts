@@ -97,7 +97,7 @@ function networkVerdict(
     return [
       'REGISTRY_UNTRUSTED',
       'the port does not speak TLS',
-      `If ${target.host} is meant to speak plain HTTP, ask for plain HTTP for that host.`,
+      `If ${target.host} is meant to speak plain HTTP, say so in bundle.yaml: registries: { "${target.host}": { plainHttp: true } }`,
     ];
   }
   if (code !== undefined && /CERT|SIGNATURE|ISSUER|^ERR_TLS|^ERR_SSL/.test(code)) {

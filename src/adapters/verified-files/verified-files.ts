@@ -1,9 +1,5 @@
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { canonicalJson } from '../../core/canonical-json.ts';
 import type { VerifiedFiles } from '../../ports/verified-files.ts';
-import { writeFileDurable } from '../files/durable.ts';
-import { fileError, isErrno } from '../files/file-error.ts';
+import { appendLine, readLines } from '../files/json-lines.ts';
 
 /**
  * How long a hash is believed, in milliseconds. The fingerprint tells when anybody writes to the file; what it cannot
@@ -38,27 +34,13 @@ export function createVerifiedFiles(file: string, { now }: { readonly now: () =>
     async add({ path, digest }, fingerprint) {
       const entry: Entry = { path, digest, fingerprint, at: now() };
       (await load()).set(path, entry);
-      try {
-        await mkdir(dirname(file), { recursive: true });
-        await appendFile(file, `\n${canonicalJson(entry)}\n`);
-      } catch (cause) {
-        throw fileError(cause, file, 'write');
-      }
+      await appendLine(file, entry);
     },
   };
 }
 
 async function readEntries(file: string): Promise<Map<string, Entry>> {
-  const text = await readFile(file, 'utf8').catch((cause) => {
-    if (isErrno(cause) && cause.code === 'ENOENT') return '';
-    throw fileError(cause, file, 'read');
-  });
-  let lines = text.split('\n').filter((line) => line !== '');
-  if (lines.length > MAX_LINES) {
-    lines = lines.slice(-MAX_LINES / 2);
-    await writeFileDurable(file, `${lines.join('\n')}\n`);
-  }
-  return new Map(lines.flatMap(decodeLine));
+  return new Map((await readLines(file, MAX_LINES)).flatMap(decodeLine));
 }
 
 function decodeLine(line: string): [string, Entry][] {

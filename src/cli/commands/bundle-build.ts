@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { BuildReport } from '../../usecases/bundle/build.ts';
 import { defineCommand, flag, path } from '../arguments.ts';
 import { UsageError } from '../errors.ts';
-import { formatBytes } from '../output-units.ts';
+import { formatBytes, formatCount } from '../output-units.ts';
 import { definitionArgument, inputOptions, parseSelection, selectionOptions } from './selection-options.ts';
 import {
   noReuseOption,
@@ -113,8 +113,8 @@ function render(report: BuildReport, medium: string): string {
     `${report.tag}: written to ${medium}`,
     `  root        ${report.root}`,
     `  manifest    ${report.manifestDigest}`,
-    `  contents    ${report.blobs} blobs, ${report.images} images, ${formatBytes(report.contentBytes)}`,
-    `  sealed      ${sealed} pieces, ${reused} taken again, ${formatBytes(sizeBytes)} in all`,
+    `  contents    ${formatCount(report.blobs, 'blob')}, ${formatCount(report.images, 'image')}, ${formatBytes(report.contentBytes)}`,
+    `  sealed      ${formatCount(sealed, 'piece')}, ${reused} taken again, ${formatBytes(sizeBytes)} in all`,
     `  signed by   ${report.keyHint}`,
   ].join('\n');
 }

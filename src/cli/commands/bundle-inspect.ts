@@ -1,7 +1,7 @@
 import type { CourierView, HolderView } from '../../usecases/bundle/inspect.ts';
 import { defineCommand } from '../arguments.ts';
 import { type Column, formatTable } from '../output-table.ts';
-import { formatBytes } from '../output-units.ts';
+import { formatBytes, formatCount } from '../output-units.ts';
 import { bundleArgument, identityOption } from './shared-options.ts';
 
 export const spec = defineCommand({
@@ -35,7 +35,7 @@ function courierLines(view: CourierView): string[] {
   return [
     `${view.tag}`,
     `  manifest    ${view.manifestDigest}`,
-    `  size        ${formatBytes(view.sizeBytes)} in ${view.pieces} pieces`,
+    `  size        ${formatBytes(view.sizeBytes)} in ${formatCount(view.pieces, 'piece')}`,
     `  recipients  ${view.recipients.length} (${[...new Set(view.recipients)].join(', ')})`,
     `  signed by   ${view.signers.join(' ') || 'nobody'} (unchecked)`,
   ];

@@ -17,7 +17,8 @@ export const spec = defineCommand({
       tag,
       String(pieces ?? '-'),
       sizeBytes === undefined ? '-' : formatBytes(sizeBytes),
-      error?.code ?? (missing === 0 ? 'all files there' : `${missing} files missing or cut`),
+      error?.code ??
+        (missing === 0 ? 'all files there' : `${missing} ${missing === 1 ? 'file' : 'files'} missing or cut`),
       signers.join(' ') || 'not signed',
     ]);
     const columns = [

@@ -20,7 +20,10 @@ export const spec = defineCommand({
       command: 'portolan bundle lock bundles/cms --feature shop=off --provider k3s',
       note: 'for k3s, without the shop',
     },
-    { command: 'portolan bundle lock bundles/cms --json | jq .images', note: 'every image and where it was found' },
+    {
+      command: 'portolan bundle lock bundles/cms --json | jq \'select(.event == "result").images\'',
+      note: 'every image and where it was found',
+    },
   ],
   async run(context, { definition }, options) {
     const selection = parseSelection(options, context);

@@ -1,5 +1,5 @@
 import { defineCommand } from '../arguments.ts';
-import { formatBytes } from '../output-units.ts';
+import { formatBytes, formatCount } from '../output-units.ts';
 import { bundleArgument, identityOption, trustOption } from './shared-options.ts';
 
 export const spec = defineCommand({
@@ -21,7 +21,11 @@ export const spec = defineCommand({
     const address = await parseBundleAddress(bundle, context.cwd);
     const request = { trust: await readTrust(trust), identities: await readIdentities(identity, context.askSecret) };
     const report = await composeVerify(address, request, context);
-    for (const remark of report.remarks) context.progress.warn(`${remark.message} (${remark.at?.file ?? remark.code})`);
+    for (const remark of report.remarks) {
+      // A second publisher's signature is no fault; inspect and list show it.
+      if (remark.code === 'SIGNATURE_UNKNOWN_KEY') continue;
+      context.progress.warn(`${remark.message} (${remark.at?.file ?? remark.code})`);
+    }
     const { problems, remarks, signatures, ...facts } = report;
     const fields = {
       ...facts,
@@ -30,7 +34,7 @@ export const spec = defineCommand({
     };
     context.output.result(fields, () =>
       [
-        `${report.tag}: ${problems.length === 0 ? 'verified' : plural(problems.length)}`,
+        `${report.tag}: ${problems.length === 0 ? 'verified' : formatCount(problems.length, 'problem')}`,
         report.signedBy
           ? `  signed by   ${report.signedBy.name} (${report.signedBy.keyHint})`
           : '  signed by   nobody you trust',
@@ -41,15 +45,14 @@ export const spec = defineCommand({
           : `  contents    ${report.blobs} blobs, root ${report.root}`,
       ].join('\n'),
     );
-    if (problems.length === 0) return;
-    throw new UseCaseError('BUNDLE_NOT_RIGHT', `${report.tag} is not right: ${plural(problems.length)}`, {
+    const [first, ...further] = problems;
+    if (first === undefined) return;
+    // That the contents are sealed for others says nothing about the bundle: every other check went well.
+    if (further.length === 0 && first.code === 'NO_MATCHING_IDENTITY') throw first;
+    throw new UseCaseError('BUNDLE_NOT_RIGHT', `${report.tag} is not right: ${formatCount(problems.length, 'problem')}`, {
       at: { file: address.folder },
       others: problems,
       hint: 'Do not import it. Copy what is named again, or get the bundle again.',
     });
   },
 });
-
-function plural(problems: number): string {
-  return problems === 1 ? '1 problem' : `${problems} problems`;
-}

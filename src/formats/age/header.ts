@@ -153,8 +153,8 @@ function stanzaSpy(): { readonly identity: Identity; readonly stanzas: () => rea
 function noMatch(stanzas: readonly Stanza[], identities: number): FormatError {
   const types = [...new Set(stanzas.map((stanza) => stanza.args[0]))].join(', ');
   return new FormatError('NO_MATCHING_IDENTITY', 'none of the identities opens this age file', {
-    expected: `an identity of one of ${stanzas.length} recipients (${types})`,
-    found: `${identities} identities, none of them a recipient`,
+    expected: `the identity of a recipient; there are ${stanzas.length} (${types})`,
+    found: `none among the ${identities} given`,
     hint: 'Give the identity file of a recipient that the file was sealed to.',
   });
 }

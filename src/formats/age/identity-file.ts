@@ -69,9 +69,20 @@ async function openProtected(file: Uint8Array, options: IdentityFileOptions, at:
     });
   }
   let fileKey: Uint8Array;
+  let unasked: { readonly cause: unknown } | undefined;
+  const askOnce = async () => {
+    try {
+      return await ask();
+    } catch (cause) {
+      unasked = { cause };
+      throw cause;
+    }
+  };
   try {
-    fileKey = await openHeader(header, [scryptIdentity(ask)]);
+    fileKey = await openHeader(header, [scryptIdentity(askOnce)]);
   } catch (error) {
+    // No terminal, or interrupted at the prompt: the file is not to blame.
+    if (unasked !== undefined) throw unasked.cause;
     if (!(error instanceof FormatError) || error.code !== 'NO_MATCHING_IDENTITY') throw error;
     throw new FormatError('PASSPHRASE_WRONG', 'the passphrase does not open the identity file', {
       at,

@@ -46,7 +46,8 @@ export function parsePublicKeys(pem: Uint8Array | string, file?: string): readon
   if (pem.length > PUBLIC_KEY_FILE_MAX_BYTES) throw keyTooLarge(PUBLIC_KEY_FILE_MAX_BYTES, pem.length, file);
   const blocks = decodePem(typeof pem === 'string' ? pem : new TextDecoder('latin1').decode(pem));
   if (blocks === undefined) throw invalid('a PEM block of the public key is damaged', file);
-  if (blocks.length === 0) throw invalid('no public key in PEM form is there', file);
+  if (blocks.length === 0)
+    throw invalid('no public key in PEM form is there', file, { hint: 'Give the file cosign.pub of the publisher.' });
   return blocks.map(({ label, der }) => {
     if (label.includes('PRIVATE')) {
       // The content stays out of the error: it may be an unprotected secret.

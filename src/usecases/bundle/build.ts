@@ -11,15 +11,10 @@ import { ANNOTATION_REF_NAME } from '../../formats/oci/layout.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
 import type { LocalBlob } from '../../ports/blobs.ts';
 import type { AcquiredImage } from '../../ports/images.ts';
-import type { Medium } from '../../ports/medium.ts';
-import type { PieceCache } from '../../ports/piece-cache.ts';
-import type { Progress } from '../../ports/progress.ts';
-import type { SealingEngine } from '../../ports/sealing.ts';
-import type { VerifiedFiles } from '../../ports/verified-files.ts';
 import { UseCaseError } from '../errors.ts';
 import { composeContents, rankOf } from './compose-contents.ts';
 import { sweepMedium, withoutTag } from './medium-index.ts';
-import { sealPieces } from './seal-pieces.ts';
+import { type SealDependencies, sealPieces } from './seal-pieces.ts';
 import { type Signer, settleFirstSignature, writeSignature } from './write-signature.ts';
 
 export interface BuildRequest {
@@ -45,15 +40,6 @@ export interface BuildReport {
   readonly images: number;
 }
 
-interface BuildDependencies {
-  readonly medium: Medium;
-  readonly engine: SealingEngine;
-  readonly pieceCache: PieceCache;
-  readonly progress: Progress;
-  readonly fingerprintOf: (path: string) => Promise<string>;
-  readonly verifiedFiles: VerifiedFiles;
-}
-
 /**
  * Writes a bundle to a medium. Pieces, lists, manifest and signature are durable before index.json is replaced, and only
  * then is what nobody names any more removed: interrupted at any moment, the medium is as it was before, or complete.
@@ -62,7 +48,7 @@ interface BuildDependencies {
  */
 export async function buildBundle(
   request: BuildRequest,
-  dependencies: BuildDependencies,
+  dependencies: SealDependencies,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<BuildReport> {
   const { lock, images, recipients, signer } = request;

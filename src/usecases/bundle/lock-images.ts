@@ -1,5 +1,5 @@
 import type { Digest } from '../../core/digest.ts';
-import { PortolanError } from '../../core/errors.ts';
+import { type ErrorDetails, PortolanError } from '../../core/errors.ts';
 import type { LockedImage } from '../../formats/bundle/lock-types.ts';
 import { FormatError } from '../../formats/errors.ts';
 import { discoverImages } from '../../formats/helm/discovery.ts';
@@ -68,7 +68,7 @@ export async function findImages(
   for (const { reference, key } of inputs.selected.images) {
     add(reference, 'list', { file: project.definitionFile, ...project.place(key) });
   }
-  throwTogether(problems);
+  throwTogether(distinct(problems));
   return [...collected]
     .map(([reference, found]) => ({ reference, found }))
     .sort((a, b) => (a.reference < b.reference ? -1 : 1));
@@ -136,7 +136,7 @@ export async function acquireAll(
           broken.abort(cause);
           throw cause;
         }
-        failures.push(cause);
+        failures.push(namedBy(cause, found));
       } finally {
         task.done();
       }
@@ -167,6 +167,12 @@ function platformText({ os, architecture, variant }: { os: string; architecture:
   return variant === undefined ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`;
 }
 
+/** Each rendering of a chart finds the same fault again. */
+function distinct(problems: readonly FormatError[]): FormatError[] {
+  const keyOf = ({ message, at }: FormatError) => JSON.stringify([message, at?.file, at?.key, at?.line]);
+  return [...new Map(problems.map((problem) => [keyOf(problem), problem])).values()];
+}
+
 function samePlace(a: Place, b: Place): boolean {
   if (a === 'list' || b === 'list') return a === b;
   return a.chart === b.chart && a.template === b.template && a.path === b.path;
@@ -185,10 +191,30 @@ function floating(reference: string, place: Place, at: { file: string }): Format
   });
 }
 
+/** The same error, with the places that name the image: a digest or an address alone does not lead a person there. */
+function namedBy(error: PortolanError, found: readonly Place[]): PortolanError {
+  const Same = error.constructor as new (code: string, message: string, details: ErrorDetails) => PortolanError;
+  const { code, message, cause, expected, found: seen, hint, at, others } = error;
+  return new Same(code, `${message}; named by ${placesText(found)}`, {
+    ...(cause === undefined ? {} : { cause }),
+    ...(expected === undefined ? {} : { expected }),
+    ...(seen === undefined ? {} : { found: seen }),
+    ...(hint === undefined ? {} : { hint }),
+    ...(at === undefined ? {} : { at }),
+    others,
+  });
+}
+
+/** The first few are enough to find it. */
+function placesText(found: readonly Place[]): string {
+  const shown = found.slice(0, 3).map(placeText).join('; ');
+  return found.length > 3 ? `${shown}; and ${found.length - 3} more` : shown;
+}
+
 function notFound(reference: string, found: readonly Place[]): UseCaseError {
   return new UseCaseError('IMAGE_WITHOUT_SOURCE', `No source has the image ${reference}.`, {
     found: reference,
-    hint: `It is named by ${found.map(placeText).join('; ')}. Add an image layout under images.layouts, or correct the reference.`,
+    hint: `It is named by ${placesText(found)}. Add an image layout under images.layouts, or correct the reference.`,
   });
 }
 

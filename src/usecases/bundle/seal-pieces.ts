@@ -27,7 +27,7 @@ export interface SealedPieces {
   readonly reused: number;
 }
 
-interface SealDependencies {
+export interface SealDependencies {
   readonly medium: Medium;
   readonly engine: SealingEngine;
   readonly pieceCache: PieceCache;

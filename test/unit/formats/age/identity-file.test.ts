@@ -57,6 +57,11 @@ test('a wrong passphrase, or none to be had', async () => {
   expect(await failure(file)).toMatchObject({ name: 'FormatError', code: 'PASSPHRASE_NEEDED' });
 });
 
+test('a prompt that fails is passed on, and the file is not called forged', async () => {
+  const noTerminal = new Error('there is no terminal');
+  expect(await failure(await protect(plain), () => Promise.reject(noTerminal))).toBe(noTerminal);
+});
+
 test('a work factor that takes gigabytes is refused before it is spent', async () => {
   const text = Buffer.from(await protect(plain)).toString('latin1');
   const costly = text.replace(/^(-> scrypt \S+) 10\n/m, '$1 21\n');
