@@ -38,7 +38,7 @@ peer_problem() {
       return
       ;;
     exfat)
-      command -v mkfs.exfat mount.exfat-fuse >/dev/null || echo 'the programs that make and mount exFAT are missing'
+      { command -v mkfs.exfat && command -v mount.exfat-fuse; } >/dev/null || echo 'the programs that make and mount exFAT are missing'
       return
       ;;
     postgres)

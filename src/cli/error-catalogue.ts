@@ -465,7 +465,8 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
   },
   HELM_MISSING: {
     status: 1,
-    meaning: 'Charts are rendered by the real helm, and there is no helm to run.',
+    meaning:
+      'Charts are rendered by the real helm 4, and there is none to run, or what runs is an older one or another program.',
     remedy: 'Install helm 4 (https://helm.sh/docs/intro/install/) so that it is found on PATH.',
   },
   HELM_FAILED: {
@@ -502,7 +503,8 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
   MEDIUM_BUSY: {
     status: 1,
     meaning: 'Another process is writing to the medium.',
-    remedy: 'Wait until it is done, or end it, then run the command again.',
+    remedy:
+      'Wait until it is done, or end it, then run the command again. What a process left that is gone is taken over: at once on the same machine, after a minute on another one.',
   },
   BLOB_DAMAGED: {
     status: 3,
@@ -568,6 +570,18 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     status: 1,
     meaning: '`bundle init` found a file where it would write one, and nothing is overwritten.',
     remedy: 'Choose an empty folder, or remove the file that the message names.',
+  },
+  BUNDLE_TOO_OLD: {
+    status: 3,
+    meaning:
+      'The sequence of the bundle is below the minimumSequence that the trust file gives for its name: somebody may have put an old bundle in the place of a newer one.',
+    remedy: 'Get the newer bundle. If the old one is really meant, lower minimumSequence in the trust file.',
+  },
+  AUDIENCE_MISMATCH: {
+    status: 3,
+    meaning:
+      'The bundle names the targets that it is meant for, and none of them is a name of this target in the trust file.',
+    remedy: 'Get the bundle of this target. The names of a target stand under audience in the trust file.',
   },
   SIGNER_NOT_NAMED: {
     status: 3,

@@ -19,7 +19,7 @@ export async function askSecret(
     throw new UsageError('NO_TERMINAL', 'a secret is needed, and there is no terminal to ask for it', {
       cause,
       expected: prompt.replace(/:\s*$/, ''),
-      hint: 'Give it in a file or in an environment variable, as --help of the command says.',
+      hint: 'Run the command in a terminal. The password of a signing key can also come from --password-file or COSIGN_PASSWORD.',
     });
   }
   const terminal = new ReadStream(fd);

@@ -21,7 +21,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { digestOf } from '../../src/core/digest.ts';
 import { interruptAt } from '../support/interruption.ts';
 import { fillDisk, mountExfat, mountTmpfs, remount } from '../support/mounts.ts';
-import { type PortolanEnded, portolan, portolanText, startPortolan } from '../support/program.ts';
+import {
+  goOn,
+  type PortolanEnded,
+  portolan,
+  portolanText,
+  startPortolan,
+  waitUntilStopped,
+} from '../support/program.ts';
 import {
   createPublisher,
   manifestOf,
@@ -59,15 +66,6 @@ function codesOf({ result }: PortolanEnded): string {
   return problems.map(({ code }) => code).join(' ');
 }
 
-async function waitUntilStopped(pid: number): Promise<void> {
-  for (let tries = 0; tries < 1000; tries += 1) {
-    const state = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.[0];
-    if (state === 'T') return;
-    await sleep(20);
-  }
-  throw new Error('the process did not stop');
-}
-
 describe('a full disk', () => {
   test('that can be told beforehand: nothing is written', async () => {
     const disk = await folder();
@@ -90,9 +88,9 @@ describe('a full disk', () => {
         { medium: disk, args: ['--no-reuse'] },
         { env: interruptAt(disk, 'SIGSTOP', { path }) },
       );
-      await waitUntilStopped(running.child.pid as number);
+      await waitUntilStopped(running);
       const free = await fillDisk(disk);
-      process.kill(running.child.pid as number, 'SIGCONT');
+      goOn(running);
       expectRefusal(await running.ended, 1, 'NO_SPACE');
       const after = await publisher.verify(disk);
       expect(after.result).toEqual(before.result);
@@ -120,6 +118,18 @@ describe('a full disk', () => {
       expect(await publisher.verify(`${disk}:${tag}`)).toMatchObject({ status: 0 });
   });
 
+  test('that is full to the last byte: not even a lock or a folder is left', async () => {
+    const disk = await folder();
+    await mountTmpfs(disk, 2);
+    await mkdir(join(disk, 'empty'));
+    const free = await fillDisk(disk);
+    expectRefusal(await publisher.build({ medium: join(disk, 'empty') }), 1, 'NO_SPACE');
+    expectRefusal(await publisher.build({ medium: join(disk, 'new') }), 1, 'NO_SPACE');
+    expectRefusal(await publisher.unpack(publisher.medium, join(disk, 'opened')), 1, 'NO_SPACE');
+    await free();
+    expect(await readdir(disk, { recursive: true })).toEqual(['empty']);
+  });
+
   test('to unpack to, told beforehand and found out later: nothing is left', async () => {
     const disk = await folder();
     await mountTmpfs(disk, 2);
@@ -131,9 +141,9 @@ describe('a full disk', () => {
     const args = ['bundle', 'unpack', publisher.medium, join(larger, 'opened'), '--trust', publisher.trust];
     const env = interruptAt(larger, 'SIGSTOP', { path: /\/files\/big\.bin$/ });
     const running = startPortolan([...args, '-i', publisher.identity], { env });
-    await waitUntilStopped(running.child.pid as number);
+    await waitUntilStopped(running);
     const free = await fillDisk(larger);
-    process.kill(running.child.pid as number, 'SIGCONT');
+    goOn(running);
     expectRefusal(await running.ended, 1, 'NO_SPACE');
     await free();
     expect(await readdir(larger)).toEqual([]);
@@ -147,9 +157,9 @@ test('an exFAT stick: built onto, killed, built onto by two, verified, unpacked 
   const killed = await publisher.build({ medium }, { env: interruptAt(medium, 'SIGKILL', { path: /\.part$/ }) });
   expect(killed.signal).toBe('SIGKILL');
   const first = publisher.startBuild({ medium }, { env: interruptAt(medium, 'SIGSTOP', { path: /\/index\.json$/ }) });
-  await waitUntilStopped(first.child.pid as number);
+  await waitUntilStopped(first);
   expectRefusal(await publisher.build({ medium }), 1, 'MEDIUM_BUSY');
-  process.kill(first.child.pid as number, 'SIGCONT');
+  goOn(first);
   expect(await first.ended).toMatchObject({ status: 0 });
   expect(await publisher.build({ medium })).toMatchObject({ status: 0, result: { pieces: { sealed: 0 } } });
   expect(await publisher.verify(medium)).toMatchObject({ status: 0, result: { ok: true } });
@@ -237,14 +247,14 @@ describe('keys and passwords', () => {
       { medium, args: ['--helm', helm] },
       { env: interruptAt(medium, 'SIGSTOP', { path: /\/index\.json$/ }) },
     );
-    await waitUntilStopped(running.child.pid as number);
+    await waitUntilStopped(running);
     const lines = await Promise.all(
       (await readdir('/proc'))
         .filter((name) => /^\d+$/.test(name))
         .map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
     );
     expect(lines.some((line) => line.includes(medium))).toBe(true);
-    process.kill(running.child.pid as number, 'SIGCONT');
+    goOn(running);
     const built = await running.ended;
     expect(built).toMatchObject({ status: 0 });
     const unpacked = await publisher.unpack(medium, join(await folder(), 'opened'));

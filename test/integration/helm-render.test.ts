@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -86,6 +86,16 @@ describe('helm, the renderer', () => {
     for (const helmPath of ['/nowhere/helm', 'no-such-helm']) {
       const missing = createHelmRenderer({ ...settings, helmPath });
       expect(await raisedCodes(() => missing.render(request()))).toEqual(['AdapterError HELM_MISSING']);
+    }
+  });
+
+  it('takes no other program for helm, and no helm 3', async () => {
+    await chart({});
+    await project.write({ silent: '#!/bin/sh\n', old: '#!/bin/sh\necho v3.18.4\n' });
+    for (const name of ['silent', 'old']) {
+      await chmod(project.path(name), 0o755);
+      const other = createHelmRenderer({ ...settings, helmPath: project.path(name) });
+      expect(await raisedCodes(() => other.render(request()))).toEqual(['AdapterError HELM_MISSING']);
     }
   });
 

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createInterruptedBuilds, expectTidy } from '../support/interrupted-builds.ts';
 import { interruptAt } from '../support/interruption.ts';
-import { killHard, startPortolan } from '../support/program.ts';
+import { goOn, killHard, startPortolan, waitUntilStopped } from '../support/program.ts';
 import { snapshot } from '../support/publisher.ts';
 
 type Builds = Awaited<ReturnType<typeof createInterruptedBuilds>>;
@@ -84,7 +84,7 @@ test('two builds at once on one medium: the second is refused, and the first is 
   const medium = await builds.prepare('earlier');
   const first = builds.build(medium, interruptAt(medium, 'SIGSTOP', { path: /\/index\.json$/ }));
   const lock = join(medium, '.portolan', 'lock');
-  await waitUntilStopped(first.child.pid as number);
+  await waitUntilStopped(first);
   const before = await snapshot(medium);
   expect(before.has(lock)).toBe(true);
   expect(await builds.build(medium).ended).toMatchObject({
@@ -93,19 +93,10 @@ test('two builds at once on one medium: the second is refused, and the first is 
   });
   expect(await snapshot(medium)).toEqual(before);
   await builds.expectFormerOrNew(medium, 'earlier');
-  process.kill(first.child.pid as number, 'SIGCONT');
+  goOn(first);
   expect(await first.ended).toMatchObject({ status: 0, result: { root: builds.roots.new } });
   await expectTidy(builds.publisher, medium);
 });
-
-async function waitUntilStopped(pid: number): Promise<void> {
-  for (let tries = 0; tries < 1000; tries += 1) {
-    const state = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.[0];
-    if (state === 'T') return;
-    await sleep(20);
-  }
-  throw new Error('the process did not stop');
-}
 
 describe('the lock', () => {
   const holder = { host: 'another-machine', boot: 'another-boot', pid: 1, started: '1' };
@@ -175,12 +166,12 @@ describe('unpack', () => {
     const folder = join(parent, 'opened');
     const args = ['bundle', 'unpack', publisher.medium, folder, '--trust', publisher.trust, '-i', publisher.identity];
     const first = startPortolan(args, { env: interruptAt(parent, 'SIGSTOP', { path: /\/opened$/ }) });
-    await waitUntilStopped(first.child.pid as number);
+    await waitUntilStopped(first);
     expect(await publisher.unpack(publisher.medium, folder)).toMatchObject({
       status: 1,
       error: { code: 'TARGET_BUSY' },
     });
-    process.kill(first.child.pid as number, 'SIGCONT');
+    goOn(first);
     expect(await first.ended).toMatchObject({ status: 0 });
     expect(await readdir(parent)).toEqual(['opened']);
   });

@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 /** The command line of this checkout, as a person starts it. */
@@ -108,4 +110,19 @@ export function killHard({ child }: { readonly child: ChildProcess }): void {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause;
   }
+}
+
+/** Waits until a program has stopped itself (SIGSTOP). `goOn` lets it go on. */
+export async function waitUntilStopped({ child }: { readonly child: ChildProcess }): Promise<void> {
+  for (let tries = 0; tries < 3000; tries += 1) {
+    const state = (await readFile(`/proc/${child.pid}/stat`, 'utf8')).split(') ')[1]?.[0];
+    if (state === 'T') return;
+    await sleep(20);
+  }
+  throw new Error('the program did not stop');
+}
+
+/** Lets a stopped program go on. */
+export function goOn({ child }: { readonly child: ChildProcess }): void {
+  process.kill(child.pid as number, 'SIGCONT');
 }

@@ -1,4 +1,4 @@
-import { link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,8 +22,11 @@ export interface Holder {
 const TOUCH_MS = 10_000;
 /** Another machine's lock that was not touched for this long is nobody's. This machine's processes are asked directly. */
 const SILENT_MS = 60_000;
-const TRIES = 3;
+const TRIES = 10;
 const MAX_BYTES = 4096;
+
+/** Of this process, so that each has a name of its own. */
+let candidates = 0;
 const EMPTY_TRIES = 20;
 const EMPTY_WAIT_MS = 50;
 
@@ -37,22 +40,26 @@ export async function lockByProcess(
   busy: (holder: Holder | undefined) => Error,
 ): Promise<AsyncDisposable> {
   const mine = await thisProcess();
-  const candidate = `${path}.${mine.pid}`;
-  await writeCandidate(candidate, JSON.stringify(mine));
+  const candidate = `${path}.${mine.pid}.${candidates++}`;
+  let taken = false;
   try {
+    await writeCandidate(candidate, JSON.stringify(mine));
     // A holder that is gone is cleared in between, and somebody may be quicker than us.
     for (let attempt = 0; attempt < TRIES; attempt++) {
       if (await linkOnce(candidate, path)) {
         await clearCandidates(path, candidate, mine);
+        taken = true;
         return held(path, mine);
       }
       const holder = await readHolder(path);
       if (holder !== undefined && (await isAlive(holder, path, candidate, mine))) throw busy(holder);
-      await putAside(path, candidate, mine);
+      await removeStale(path, candidate, mine);
     }
     throw busy(undefined);
   } finally {
-    await rm(candidate, { force: true });
+    await rm(candidate, { recursive: true, force: true }).catch(() => {});
+    // On a full disk nothing stays behind, an empty folder neither. It stays when another one is at work in it.
+    if (!taken) await rmdir(dirname(path)).catch(() => {});
   }
 }
 
@@ -61,9 +68,7 @@ async function clearCandidates(path: string, own: string, mine: Holder): Promise
   for (const name of await readdir(dirname(path))) {
     const other = join(dirname(path), name);
     if (!name.startsWith(`${basename(path)}.`) || other === own) continue;
-    const holder = await readHolder(other);
-    if (holder === undefined || !(await isAlive(holder, other, own, mine)))
-      await rm(other, { recursive: true, force: true });
+    if (!(await isHeld(other, own, mine))) await rm(other, { recursive: true, force: true });
   }
 }
 
@@ -120,25 +125,34 @@ async function linkOnce(candidate: string, path: string): Promise<boolean> {
     return true;
   } catch (cause) {
     if (isErrno(cause) && cause.code === 'EEXIST') return false;
+    // Created, and then there was no space for what belongs in it.
+    if (isErrno(cause) && ['ENOSPC', 'EDQUOT', 'EIO'].includes(cause.code))
+      await rm(path, { force: true }).catch(() => {});
     throw fileError(cause, path, 'write');
   }
 }
 
 /**
- * Takes a stale lock out of the way. By a rename, which one process alone can win; what was moved may be the fresh lock of
- * somebody who was quicker, and is put back then.
+ * Removes the lock of a holder that is gone. Who removes holds a second lock meanwhile: of two that found the same stale lock
+ * the slower one would else remove the fresh lock of the quicker.
  */
-async function putAside(path: string, candidate: string, mine: Holder): Promise<void> {
-  const aside = `${candidate}.stale`;
-  try {
-    await rename(path, aside);
-  } catch (cause) {
-    if (isErrno(cause) && cause.code === 'ENOENT') return;
-    throw fileError(cause, path, 'write');
+async function removeStale(path: string, candidate: string, mine: Holder): Promise<void> {
+  const guard = `${path}.takeover`;
+  if (!(await linkOnce(candidate, guard))) {
+    if (!(await isHeld(guard, candidate, mine))) await rm(guard, { recursive: true, force: true });
+    await sleep(EMPTY_WAIT_MS);
+    return;
   }
-  const holder = await readHolder(aside);
-  if (holder !== undefined && (await isAlive(holder, aside, candidate, mine))) await rename(aside, path);
-  else await rm(aside, { recursive: true, force: true });
+  try {
+    if (!(await isHeld(path, candidate, mine))) await rm(path, { recursive: true, force: true });
+  } finally {
+    await rm(guard, { force: true });
+  }
+}
+
+async function isHeld(path: string, candidate: string, mine: Holder): Promise<boolean> {
+  const holder = await readHolder(path);
+  return holder !== undefined && (await isAlive(holder, path, candidate, mine));
 }
 
 async function readHolder(path: string): Promise<Holder | undefined> {
@@ -193,8 +207,13 @@ async function thisProcess(): Promise<Holder> {
   return { host: hostname(), boot, pid: process.pid, started: await startOf(process.pid) };
 }
 
-/** Field 22 of /proc/PID/stat (proc_pid_stat(5)); the name in field 2 may hold blanks and brackets. Empty without /proc. */
+/**
+ * Fields 3 and 22 of /proc/PID/stat (proc_pid_stat(5)); the name in field 2 may hold blanks and brackets. A process that
+ * has ended and waits for its parent (Z, X) has no start any more. Empty without /proc.
+ */
 async function startOf(pid: number): Promise<string> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  if (fields[0] === 'Z' || fields[0] === 'X') return 'ended';
+  return fields[19] ?? '';
 }

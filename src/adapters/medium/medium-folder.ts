@@ -9,7 +9,7 @@ import { SIGNATURE_MEDIA_TYPE } from '../../formats/sigstore/signature-bundle.ts
 import { AdapterError } from '../errors.ts';
 import { isTemporaryName, syncFolder, writeFileDurable } from '../files/durable.ts';
 import { fileError, isErrno } from '../files/file-error.ts';
-import { lockByProcess } from '../files/process-lock.ts';
+import { type Holder, lockByProcess } from '../files/process-lock.ts';
 import { readSmallFile } from '../files/small-file.ts';
 import { statPlain } from './medium-files.ts';
 
@@ -131,7 +131,7 @@ export async function takeMediumFolder(paths: MediumPaths): Promise<AsyncDisposa
   };
   try {
     await assertFolder(folder, work);
-    lock = await lockByProcess(paths.lock, (holder) => mediumBusy(paths, holder?.pid));
+    lock = await lockByProcess(paths.lock, (holder) => mediumBusy(paths, holder));
     await createRest(paths);
     await clearLeftovers(paths);
     return { [Symbol.asyncDispose]: leave };
@@ -192,15 +192,12 @@ async function removed(folder: string): Promise<boolean> {
   );
 }
 
-function mediumBusy({ folder, lock }: MediumPaths, pid: number | undefined): AdapterError {
-  return new AdapterError(
-    'MEDIUM_BUSY',
-    `${folder} is being written by ${pid === undefined ? 'another process' : `process ${pid}`}`,
-    {
-      at: { file: lock },
-      hint: 'Wait until that process is done, or end it, then run the command again.',
-    },
-  );
+function mediumBusy({ folder, lock }: MediumPaths, holder: Holder | undefined): AdapterError {
+  const writer = holder === undefined ? 'another process' : `process ${holder.pid} of the machine ${holder.host}`;
+  return new AdapterError('MEDIUM_BUSY', `${folder} is being written by ${writer}`, {
+    at: { file: lock },
+    hint: 'Wait until that process is done, or end it, then run the command again. Where its machine is gone, wait a minute.',
+  });
 }
 
 const WRITE_HINT = 'Name an empty or a new folder. Nothing was written.';

@@ -49,10 +49,14 @@ export const spec = defineCommand({
     if (first === undefined) return;
     // That the contents are sealed for others says nothing about the bundle: every other check went well.
     if (further.length === 0 && first.code === 'NO_MATCHING_IDENTITY') throw first;
-    throw new UseCaseError('BUNDLE_NOT_RIGHT', `${report.tag} is not right: ${formatCount(problems.length, 'problem')}`, {
-      at: { file: address.folder },
-      others: problems,
-      hint: 'Do not import it. Copy what is named again, or get the bundle again.',
-    });
+    throw new UseCaseError(
+      'BUNDLE_NOT_RIGHT',
+      `${report.tag} is not right: ${formatCount(problems.length, 'problem')}`,
+      {
+        at: { file: address.folder },
+        others: problems,
+        hint: 'Do not import it. Copy what is named again, or get the bundle again.',
+      },
+    );
   },
 });

@@ -20,6 +20,9 @@ export interface WantedImage {
 
 const PARALLEL_IMAGES = 3;
 
+/** No image is to blame: the same would be said of each. */
+const OF_THE_SETTINGS = new Set<string>(['CA_FILE_INVALID', 'PROXY_INVALID']);
+
 /**
  * Renders the charts, as an installation and as an upgrade, and finds their images; adds the explicit list. Sorted by
  * reference.
@@ -132,7 +135,7 @@ export async function acquireAll(
         else images[index] = image;
       } catch (cause) {
         signal.throwIfAborted();
-        if (!(cause instanceof PortolanError)) {
+        if (!(cause instanceof PortolanError) || OF_THE_SETTINGS.has(cause.code)) {
           broken.abort(cause);
           throw cause;
         }

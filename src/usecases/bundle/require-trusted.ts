@@ -1,4 +1,5 @@
 import type { PortolanError } from '../../core/errors.ts';
+import type { Contents } from '../../formats/bundle/contents.ts';
 import type { TrustedKey } from '../../formats/sigstore/signature-bundle.ts';
 import type { Trust } from '../../formats/sigstore/trust.ts';
 import type { Medium } from '../../ports/medium.ts';
@@ -61,4 +62,40 @@ export function signerNotNamed(medium: Medium, keyHint: string, signers: readonl
     at: { file: medium.folder },
     hint: 'Somebody you trust for other bundles signed what another publisher packed: ask both before you use it.',
   });
+}
+
+/**
+ * Where the signed contents are not what the trust file lets this target accept: an old bundle, or another target's.
+ * UseCaseError BUNDLE_TOO_OLD, AUDIENCE_MISMATCH.
+ */
+export function refusedByTrust(
+  medium: Medium,
+  trust: Trust,
+  { name, sequence, audience }: Pick<Contents, 'name' | 'sequence' | 'audience'>,
+): UseCaseError[] {
+  const refused: UseCaseError[] = [];
+  const at = { file: medium.folder };
+  const minimum = trust.minimumSequence.get(name);
+  if (minimum !== undefined && sequence < minimum) {
+    refused.push(
+      new UseCaseError('BUNDLE_TOO_OLD', `The trust file accepts no ${name} as old as this one`, {
+        at,
+        expected: `sequence ${minimum} or above`,
+        found: sequence,
+        hint: 'Ask for a newer bundle. If the old one is really meant, lower minimumSequence in the trust file.',
+      }),
+    );
+  }
+  // Either side may leave it open.
+  if (trust.audience.length > 0 && audience.length > 0 && !audience.some((target) => trust.audience.includes(target))) {
+    refused.push(
+      new UseCaseError('AUDIENCE_MISMATCH', 'The bundle is meant for another target', {
+        at,
+        expected: trust.audience.join(', '),
+        found: audience.join(', '),
+        hint: 'Ask the publisher for the bundle of this target. Its names stand under audience in the trust file.',
+      }),
+    );
+  }
+  return refused;
 }

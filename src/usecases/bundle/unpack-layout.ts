@@ -43,12 +43,25 @@ export function filesOf(contents: Contents, form: UnpackForm): UnpackedFile[] {
   ];
 }
 
-/** index.json of the unpacked images: tags are full references, as stock tools and containerd take them. */
+/**
+ * index.json of the unpacked images: tags are full references, as stock tools and containerd take them. Attachments stand
+ * there without a tag: that is how tools find what refers to an image of a layout.
+ */
 export function imageIndexOf(contents: Contents, sizes: ReadonlyMap<Digest, number>): Descriptor[] {
-  return contents.images.map(({ reference, digest, mediaType }) => ({
+  const images = contents.images.map(({ reference, digest, mediaType }) => ({
     mediaType,
     digest,
     size: sizes.get(digest) ?? 0,
     annotations: { [ANNOTATION_REF_NAME]: reference, [ANNOTATION_CONTAINERD_NAME]: reference },
   }));
+  const attachments = new Set(contents.images.flatMap((image) => image.attachments));
+  for (const { digest } of contents.images) attachments.delete(digest);
+  return [
+    ...images,
+    ...[...attachments].map((digest) => ({
+      mediaType: MEDIA_TYPES.ociManifest,
+      digest,
+      size: sizes.get(digest) ?? 0,
+    })),
+  ];
 }

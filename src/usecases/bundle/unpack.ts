@@ -12,7 +12,7 @@ import { runAll } from '../run-all.ts';
 import { assertBundleFile, checkBundleFile } from './bundle-file.ts';
 import { type OpenedLists, openLists } from './open-lists.ts';
 import { blobNotTrue } from './read-blob.ts';
-import { requireTrusted } from './require-trusted.ts';
+import { refusedByTrust, requireTrusted } from './require-trusted.ts';
 import { resolveBundle } from './resolve-bundle.ts';
 import { filesOf, imageIndexOf, type UnpackForm } from './unpack-layout.ts';
 
@@ -53,6 +53,8 @@ export async function unpackBundle(
   const lists = await openLists(medium, bundle, request.identities);
   const { contents, sizes } = lists;
   signatures.assertNamed(contents.signers);
+  const [refused] = refusedByTrust(medium, request.trust, contents);
+  if (refused !== undefined) throw refused;
   // Before anything is written: is every piece there, and of its length?
   for (const layer of bundle.manifest.pieces) await assertBundleFile(medium, layer);
 

@@ -10,7 +10,7 @@ import { assertBundleFile, checkBundleFile } from './bundle-file.ts';
 import { type OpenedLists, openLists } from './open-lists.ts';
 import { blobNotTrue, sealedRunsOf } from './read-blob.ts';
 import { type FoundSignature, readSignatures } from './read-signatures.ts';
-import { acceptedKeys, notSigned, signerNotNamed } from './require-trusted.ts';
+import { acceptedKeys, notSigned, refusedByTrust, signerNotNamed } from './require-trusted.ts';
 import { resolveBundle } from './resolve-bundle.ts';
 
 export interface VerifyRequest {
@@ -96,6 +96,7 @@ export async function verifyBundle(
         options,
       );
     }
+    problems.push(...refusedByTrust(medium, request.trust, opened.contents));
     const { signers } = opened.contents;
     if (accepted[0] !== undefined && !accepted.some(({ keyHint }) => signers.includes(keyHint))) {
       problems.push(signerNotNamed(medium, accepted[0].keyHint, signers));

@@ -6,7 +6,7 @@ import { UsageError } from '../../../src/cli/errors.ts';
 import { createOutput, printable } from '../../../src/cli/output.ts';
 import { errorFields, exitStatusOf, formatError, placeText } from '../../../src/cli/output-errors.ts';
 import { formatTable } from '../../../src/cli/output-table.ts';
-import { formatBytes, formatDuration } from '../../../src/cli/output-units.ts';
+import { formatBytes, formatCount, formatDuration } from '../../../src/cli/output-units.ts';
 
 const CONTROL = /(?![\n\t])\p{Cc}|[\u202a-\u202e\u2066-\u2069]/u;
 
@@ -59,6 +59,12 @@ describe('units', () => {
     [150 * 1024 ** 2, '150 MiB'],
     [3 * 1024 ** 5, '3072 TiB'],
   ])('%d bytes are %s', (bytes, text) => expect(formatBytes(bytes)).toBe(text));
+
+  test.each([
+    [0, '0 pieces'],
+    [1, '1 piece'],
+    [2, '2 pieces'],
+  ])('%d pieces are %s', (count, text) => expect(formatCount(count, 'piece')).toBe(text));
 
   test.each([
     [5, '5 ms'],

@@ -254,6 +254,26 @@ describe('signatures', () => {
     });
   });
 
+  it('holds the sequence and the audience against the trust file', async () => {
+    await fixture.build(FILES, { lock: { sequence: 7, audience: ['plant-7', 'plant-8'] } });
+    const given = { ...trusting(fixture.signer), minimumSequence: new Map([['demo', 7]]), audience: ['plant-8'] };
+    expect((await fixture.verify({ trust: given })).problems).toEqual([]);
+    const others = { ...given, minimumSequence: new Map([['other', 99]]), audience: [] };
+    expect((await fixture.verify({ trust: others })).problems).toEqual([]);
+    await fixture.unpack(join(fixture.root, 'opened'), { trust: given });
+
+    const newer = { ...given, minimumSequence: new Map([['demo', 8]]) };
+    const elsewhere = { ...given, audience: ['harbour'] };
+    for (const [trust, code] of [
+      [newer, 'BUNDLE_TOO_OLD'],
+      [elsewhere, 'AUDIENCE_MISMATCH'],
+    ] as const) {
+      expect((await fixture.verify({ trust })).problems).toMatchObject([{ code }]);
+      await expect(fixture.unpack(join(fixture.root, 'never'), { trust })).rejects.toMatchObject({ code });
+      expect(await readdir(fixture.root)).not.toContain('never');
+    }
+  });
+
   it('takes a second signature by a key that the definition names', async () => {
     const second = createSigner();
     const lock = { signers: [fixture.signer.keyHint, second.keyHint] };
