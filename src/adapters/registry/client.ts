@@ -46,7 +46,7 @@ const MAX_TOKEN_BYTES = 256 * 1024;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /** docker.io is a name; its registry answers elsewhere. */
-const API_HOSTS: Readonly<Record<string, string>> = { 'docker.io': 'registry-1.docker.io' };
+const API_HOSTS: ReadonlyMap<string, string> = new Map([['docker.io', 'registry-1.docker.io']]);
 
 export function createRegistryClient(settings: ClientSettings): RegistryClient {
   const transport = createTransport(settings);
@@ -77,7 +77,7 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
     const body = await readStart(answer.body, MAX_ERROR_BYTES, deadline(signal)).catch(() => new Uint8Array());
     signal?.throwIfAborted();
     const retryAfterMs = retryAfter(answer.headers, settings.maxRetryAfterMs ?? MAX_RETRY_AFTER_MS);
-    const host = from.host === (API_HOSTS[target.host] ?? target.host) ? target.host : from.host;
+    const host = from.host === (API_HOSTS.get(target.host) ?? target.host) ? target.host : from.host;
     return statusFailure(target, {
       status: answer.status,
       body,
@@ -117,7 +117,7 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
   const attempt = async (wanted: RegistryRequest, signal?: AbortSignal): Promise<RegistryAnswer> => {
     const scheme = isPlainHttp(wanted.host) ? 'http' : 'https';
     const start = new URL(
-      `${scheme}://${API_HOSTS[wanted.host] ?? wanted.host}/v2/${wanted.repository}/${wanted.what}`,
+      `${scheme}://${API_HOSTS.get(wanted.host) ?? wanted.host}/v2/${wanted.repository}/${wanted.what}`,
     );
     let header = authorization.current(wanted);
     for (let authorized = false; ; authorized = true) {

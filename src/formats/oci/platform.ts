@@ -7,17 +7,24 @@ import type { Platform } from './types.ts';
  */
 
 const PART = /^[a-z0-9_.-]{1,64}$/;
-const OS_ALIASES: Readonly<Record<string, string>> = { macos: 'darwin' };
-const ARCHITECTURE_ALIASES: Readonly<Record<string, Platform>> = {
-  x86_64: { os: '', architecture: 'amd64' },
-  'x86-64': { os: '', architecture: 'amd64' },
-  aarch64: { os: '', architecture: 'arm64' },
-  i386: { os: '', architecture: '386' },
-  armhf: { os: '', architecture: 'arm', variant: 'v7' },
-  armel: { os: '', architecture: 'arm', variant: 'v6' },
-};
+// Maps, not objects: a platform called `constructor` must find nothing.
+const OS_ALIASES: ReadonlyMap<string, string> = new Map([['macos', 'darwin']]);
+const ARCHITECTURE_ALIASES: ReadonlyMap<string, { readonly architecture: string; readonly variant?: string }> = new Map(
+  [
+    ['x86_64', { architecture: 'amd64' }],
+    ['x86-64', { architecture: 'amd64' }],
+    ['aarch64', { architecture: 'arm64' }],
+    ['i386', { architecture: '386' }],
+    ['armhf', { architecture: 'arm', variant: 'v7' }],
+    ['armel', { architecture: 'arm', variant: 'v6' }],
+  ],
+);
 /** The variant that is meant where none is written. */
-const IMPLIED_VARIANT: Readonly<Record<string, string>> = { arm64: 'v8', amd64: 'v1', arm: 'v7' };
+const IMPLIED_VARIANT: ReadonlyMap<string, string> = new Map([
+  ['arm64', 'v8'],
+  ['amd64', 'v1'],
+  ['arm', 'v7'],
+]);
 
 /** Raises FormatError PLATFORM_INVALID. */
 export function parsePlatform(text: string): Platform {
@@ -34,14 +41,14 @@ export function parsePlatform(text: string): Platform {
 }
 
 export function normalisePlatform(platform: Platform): Platform {
-  const os = OS_ALIASES[platform.os.toLowerCase()] ?? platform.os.toLowerCase();
+  const os = OS_ALIASES.get(platform.os.toLowerCase()) ?? platform.os.toLowerCase();
   const written = platform.architecture.toLowerCase();
-  const alias = Object.hasOwn(ARCHITECTURE_ALIASES, written) ? ARCHITECTURE_ALIASES[written] : undefined;
+  const alias = ARCHITECTURE_ALIASES.get(written);
   const architecture = alias?.architecture ?? written;
   let variant = platform.variant?.toLowerCase() || alias?.variant;
   if (variant !== undefined && /^[0-9]+$/.test(variant)) variant = `v${variant}`;
-  if (architecture === 'arm') variant ??= IMPLIED_VARIANT.arm;
-  else if (variant !== undefined && variant === IMPLIED_VARIANT[architecture]) variant = undefined;
+  if (architecture === 'arm') variant ??= IMPLIED_VARIANT.get('arm');
+  else if (variant !== undefined && variant === IMPLIED_VARIANT.get(architecture)) variant = undefined;
   return { os, architecture, ...(variant === undefined ? {} : { variant }) };
 }
 
@@ -74,7 +81,7 @@ export function choosePlatform<T extends { readonly platform: Platform }>(
 }
 
 function variantLevel(platform: Platform): number | undefined {
-  const variant = platform.variant ?? IMPLIED_VARIANT[platform.architecture];
+  const variant = platform.variant ?? IMPLIED_VARIANT.get(platform.architecture);
   const digits = variant === undefined ? undefined : /^v([0-9]{1,3})$/.exec(variant)?.[1];
   return digits === undefined ? undefined : Number(digits);
 }

@@ -90,7 +90,10 @@ export function switchesOf(project: Project, selection: Selection): Switches {
   }
   return {
     features: Object.fromEntries(
-      [...definition.features].map(([name, feature]) => [name, chosen[name] ?? feature.default]),
+      [...definition.features].map(([name, feature]) => [
+        name,
+        Object.hasOwn(chosen, name) ? (chosen[name] ?? feature.default) : feature.default,
+      ]),
     ),
     ...(provider === undefined ? {} : { provider }),
     platforms:

@@ -12,6 +12,7 @@
 import { type Digest, hexOf } from '../../core/digest.ts';
 import type { Contents } from '../../formats/bundle/contents.ts';
 import { ANNOTATION_CONTAINERD_NAME, ANNOTATION_REF_NAME } from '../../formats/oci/layout.ts';
+import { MEDIA_TYPES } from '../../formats/oci/manifest.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
 
 export type UnpackForm = 'files' | 'oci-layout';

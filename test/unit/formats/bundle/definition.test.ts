@@ -49,10 +49,7 @@ describe('bundle.yaml', () => {
     ]);
     expect(definition.charts[1]?.when).toEqual({ feature: 'shop', wanted: false });
     expect(definition.files[0]?.mode).toBe(0o755);
-    expect(definition.configuration.map(({ path }) => path)).toEqual([
-      'json/site.json',
-      'json/c/d.json',
-    ]);
+    expect(definition.configuration.map(({ path }) => path)).toEqual(['json/site.json', 'json/c/d.json']);
     expect(definition.registries.get('registry.example:5000')).toEqual({ plainHttp: true, caFile: 'ca.pem' });
   });
 
