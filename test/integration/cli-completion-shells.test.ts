@@ -28,10 +28,12 @@ const ASK: Readonly<Record<Shell, (line: string) => string[]>> = {
        compopt() { :; }; _portolan; printf '%s\\n' "\${COMPREPLY[@]}"`,
     ]),
   // zsh's completion runs only inside its line editor: on a pseudo-terminal, with compadd telling what it was given.
+  // On a busy machine the editor may not be ready for the first key: a line that got no offer at all is typed again.
   zsh: (line) =>
-    run('zsh', [
-      '-fc',
-      `zmodload zsh/zpty
+    firstAnswer(() =>
+      run('zsh', [
+        '-fc',
+        `zmodload zsh/zpty
        zpty shell zsh -fi
        zpty -w shell 'PS1=; fpath=(${folder} $fpath); autoload -Uz compinit; compinit -u -d ${folder}/dump; setopt no_always_last_prompt'
        zpty -w shell 'compadd() { local -a got; builtin compadd -O got "$@"; print -r -- "OFFER \${(j: :)got} REFFO" >>${folder}/offers; builtin compadd "$@" }'
@@ -45,12 +47,21 @@ const ASK: Readonly<Record<Shell, (line: string) => string[]>> = {
        zpty -r shell out '*READY2*'
        zpty -d shell
        cat ${folder}/offers`,
-    ]).flatMap((text) => /^OFFER (.*) REFFO$/.exec(text)?.[1]?.split(' ') ?? []),
+      ]).flatMap((text) => /^OFFER (.*) REFFO$/.exec(text)?.[1]?.split(' ') ?? []),
+    ),
   fish: (line) =>
     run('fish', ['--no-config', '-c', `source ${folder}/portolan.fish; complete -C ${JSON.stringify(line)}`]).map(
       (text) => text.split('\t')[0] ?? '',
     ),
 };
+
+function firstAnswer(ask: () => string[]): string[] {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const answer = ask();
+    if (answer.length > 0) return answer;
+  }
+  return [];
+}
 
 function run(program: string, args: readonly string[]): string[] {
   const { stdout } = spawnSync(program, args, { encoding: 'utf8', cwd: folder, env: { ...process.env, TERM: 'dumb' } });
