@@ -3,7 +3,7 @@ import type { LocalBlob } from './blobs.ts';
 /** The files that a definition names. Paths are absolute; links are followed. */
 export interface ProjectFiles {
   kind(path: string): Promise<'file' | 'folder' | 'other' | 'absent'>;
-  /** A small file whole. Rejects with FILE_TOO_LARGE beyond `limitBytes`, FILE_UNREADABLE when it is not a readable file. */
+  /** A small file whole. Rejects with FILE_TOO_LARGE beyond `limitBytes`, FILE_MISSING, FILE_UNREADABLE when it is not a readable file. */
   read(path: string, limitBytes: number): Promise<Uint8Array>;
   /** What lies directly in a folder, sorted by name (code units). */
   list(folder: string): Promise<readonly ProjectEntry[]>;

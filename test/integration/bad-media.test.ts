@@ -273,16 +273,16 @@ describe('keys and passwords', () => {
   test('key files that are missing, a folder, or of another kind', async () => {
     const missing = publisher.at('missing');
     const env = { COSIGN_PASSWORD: PASSWORD };
-    expectRefusal(await buildWith([...recipient(), '--sign-key', missing], env), 1, 'FILE_UNREADABLE');
+    expectRefusal(await buildWith([...recipient(), '--sign-key', missing], env), 1, 'FILE_MISSING');
     expectRefusal(await buildWith([...recipient(), '--sign-key', publisher.root], env), 1, 'FILE_UNREADABLE');
     expectRefusal(await buildWith([...recipient(), '--sign-key', publisher.trust], env), 2, 'SIGNING_KEY_UNSUPPORTED');
     expectRefusal(await buildWith([...recipient(), '--sign-key', publisher.identity], env), 2, 'SIGNING_KEY_INVALID');
-    expectRefusal(await buildWith([...recipient(), ...signKey(), '--password-file', missing]), 1, 'FILE_UNREADABLE');
-    expectRefusal(await buildWith(['-R', missing, ...signKey()], env), 1, 'FILE_UNREADABLE');
-    expectRefusal(await publisher.verify(publisher.medium, ['-i', missing]), 1, 'FILE_UNREADABLE');
+    expectRefusal(await buildWith([...recipient(), ...signKey(), '--password-file', missing]), 1, 'FILE_MISSING');
+    expectRefusal(await buildWith(['-R', missing, ...signKey()], env), 1, 'FILE_MISSING');
+    expectRefusal(await publisher.verify(publisher.medium, ['-i', missing]), 1, 'FILE_MISSING');
     expectRefusal(await publisher.verify(publisher.medium, ['-i', publisher.trust]), 2, 'IDENTITY_INVALID');
     const verify = ['bundle', 'verify', publisher.medium, '--trust'];
-    expectRefusal(await portolan([...verify, missing]), 1, 'FILE_UNREADABLE');
+    expectRefusal(await portolan([...verify, missing]), 1, 'FILE_MISSING');
     const wrong = await portolan([...verify, publisher.at('cosign.key')]);
     expect(wrong).toMatchObject({ status: 2 });
     expect(wrong.stdout + wrong.stderr).not.toContain('ENCRYPTED');

@@ -113,8 +113,8 @@ test('1: failed', async () => {
     [['bundle', 'unpack', absent, `${absent}2`, ...trust(), ...identity()], 'MEDIUM_NOT_FOUND'],
     [['bundle', 'sign', absent, ...signKey()], 'MEDIUM_NOT_FOUND'],
     [['bundle', 'init', project()], 'ALREADY_THERE'],
-    [['bundle', 'lock', absent], 'FILE_UNREADABLE'],
-    [['bundle', 'build', absent, '--out', `${absent}3`, '-r', publisher.recipient, ...signKey()], 'FILE_UNREADABLE'],
+    [['bundle', 'lock', absent], 'FILE_MISSING'],
+    [['bundle', 'build', absent, '--out', `${absent}3`, '-r', publisher.recipient, ...signKey()], 'FILE_MISSING'],
   ] as const) {
     const ended = await portolan([...args], { env });
     expect(ended, `${args.join(' ')}: ${ended.stdout}`).toMatchObject({

@@ -16,6 +16,11 @@ const WRITE_CODES: Readonly<Record<string, { code: AdapterErrorCode; text: strin
     text: 'The file system cannot hold a file of this size:',
     hint: 'Use another file system.',
   },
+  EEXIST: {
+    code: 'FILE_EXISTS',
+    text: 'A file that would be written exists already:',
+    hint: 'Remove it if nobody needs it.',
+  },
   EROFS: {
     code: 'READ_ONLY',
     text: 'The file system is read-only: cannot write',
@@ -29,6 +34,9 @@ export function fileError(cause: unknown, path: string, action: 'read' | 'write'
   const known = action === 'write' ? WRITE_CODES[cause.code] : undefined;
   const details = { cause, found: cause.code, at: { file: path } };
   if (known) return new AdapterError(known.code, `${known.text} ${path}`, { ...details, hint: known.hint });
+  if (action === 'read' && cause.code === 'ENOENT') {
+    return new AdapterError('FILE_MISSING', `${path} does not exist`, { ...details, hint: 'Check the path.' });
+  }
   return action === 'write'
     ? new AdapterError('FILE_UNWRITABLE', `Cannot write ${path}`, {
         ...details,
@@ -36,7 +44,7 @@ export function fileError(cause: unknown, path: string, action: 'read' | 'write'
       })
     : new AdapterError('FILE_UNREADABLE', `Cannot read ${path}`, {
         ...details,
-        hint: 'Check that the path exists and that you may read it.',
+        hint: 'Check that it is a regular file, that you may read it, and that its disk is well.',
       });
 }
 

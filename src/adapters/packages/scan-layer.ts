@@ -41,7 +41,7 @@ export function unreadableMediaType(mediaType: string): LayerReason | undefined 
   return TAR_LAYER.test(mediaType) ? undefined : 'media-type';
 }
 
-/** @throws AdapterError FILE_UNREADABLE; the signal's reason */
+/** @throws AdapterError FILE_MISSING, FILE_UNREADABLE; the signal's reason */
 export async function scanLayer(
   blob: LocalBlob,
   mediaType: string,

@@ -11,6 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { AdapterError } from '../errors.ts';
+import { fileError, isErrno } from '../files/file-error.ts';
 import type { SyncMode } from './requests.ts';
 
 export interface SourceFile {
@@ -96,55 +97,18 @@ function written<T>(path: string, act: () => T): T {
   try {
     return act();
   } catch (cause) {
-    throw writeFailure(path, cause);
+    throw fileError(cause, path, 'write');
   }
 }
 
-function codeOf(cause: unknown): string | undefined {
-  return cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
-}
-
-export function readFailure(path: string, cause: unknown): AdapterError {
-  const at = { file: path };
-  if (codeOf(cause) === 'ENOENT') {
-    return new AdapterError('FILE_MISSING', 'a file does not exist', { cause, at, hint: 'Check the path.' });
-  }
-  return new AdapterError('FILE_UNREADABLE', 'a file cannot be read', {
+/** Errors of ours and of the system; anything else that stands in the way of reading is told as such. */
+export function readFailure(path: string, cause: unknown): unknown {
+  if (isErrno(cause) || cause instanceof AdapterError) return fileError(cause, path, 'read');
+  return new AdapterError('FILE_UNREADABLE', `${path} is not a file that can be read`, {
     cause,
-    at,
+    at: { file: path },
     hint: 'Check that it is a regular file, that you may read it, and that its disk is well.',
   });
-}
-
-function writeFailure(path: string, cause: unknown): AdapterError {
-  const at = { file: path };
-  switch (codeOf(cause)) {
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return new AdapterError('NO_SPACE', 'there is no space left to write a file', {
-        cause,
-        at,
-        hint: 'Free some space, or use a larger medium, and run the command again.',
-      });
-    case 'EEXIST':
-      return new AdapterError('FILE_EXISTS', 'a file that would be written exists already', {
-        cause,
-        at,
-        hint: 'Remove it if nobody needs it.',
-      });
-    case 'EROFS':
-      return new AdapterError('READ_ONLY', 'the file system is read-only', {
-        cause,
-        at,
-        hint: 'Mount it for writing, or choose another place.',
-      });
-    default:
-      return new AdapterError('FILE_UNWRITABLE', 'a file cannot be written', {
-        cause,
-        at,
-        hint: 'Check that its folder exists and that you may write there.',
-      });
-  }
 }
 
 function sourceChanged(path: string, expectedBytes: number, foundBytes: number): AdapterError {

@@ -25,7 +25,7 @@ async function locateDefinition(path: string, files: ProjectFiles): Promise<stri
   return (await files.kind(absolute)) === 'folder' ? join(absolute, DEFINITION_FILE_NAME) : absolute;
 }
 
-/** @throws FormatError DEFINITION_INVALID; AdapterError FILE_UNREADABLE, FILE_TOO_LARGE. */
+/** @throws FormatError DEFINITION_INVALID; AdapterError FILE_MISSING, FILE_UNREADABLE, FILE_TOO_LARGE. */
 export async function readProject(path: string, files: ProjectFiles): Promise<Project> {
   const definitionFile = await locateDefinition(path, files);
   const bytes = await files.read(definitionFile, DEFINITION_LIMIT_BYTES);

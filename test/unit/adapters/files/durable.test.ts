@@ -55,7 +55,7 @@ describe('durable writes', () => {
 
   it('tells reading from writing, and passes other errors through', async () => {
     const failure = await readFile('/nowhere/at/all').catch((error: unknown) => error);
-    expect(fileError(failure, '/nowhere/at/all', 'read')).toMatchObject({ code: 'FILE_UNREADABLE' });
+    expect(fileError(failure, '/nowhere/at/all', 'read')).toMatchObject({ code: 'FILE_MISSING' });
     const own = new AdapterError('NO_SPACE', 'already ours');
     expect(fileError(own, 'x', 'read')).toBe(own);
     expect(fileError('text', 'x', 'read')).toBe('text');

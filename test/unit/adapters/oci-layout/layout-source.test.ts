@@ -154,8 +154,8 @@ describe('OCI layout', () => {
   });
 
   it.each([
-    ['no folder', async (folder: string) => rm(folder, { recursive: true }), AdapterError, 'FILE_UNREADABLE'],
-    ['no marker', async (folder: string) => rm(join(folder, 'oci-layout')), AdapterError, 'FILE_UNREADABLE'],
+    ['no folder', async (folder: string) => rm(folder, { recursive: true }), AdapterError, 'FILE_MISSING'],
+    ['no marker', async (folder: string) => rm(join(folder, 'oci-layout')), AdapterError, 'FILE_MISSING'],
     [
       'another version',
       async (folder: string) => writeFile(join(folder, 'oci-layout'), LAYOUT_MARKER.replace('1.0.0', '2.0.0')),

@@ -199,7 +199,7 @@ test('arbitrary bytes are no layer, and no failure', async () => {
 test('a blob that is not there is a failure', async () => {
   const blob = { digest: digestOf('x'), sizeBytes: 1, path: join(folder, 'missing') };
   await expect(scanLayer(blob, OCI)).rejects.toEqual(
-    expect.objectContaining({ constructor: AdapterError, code: 'FILE_UNREADABLE' }),
+    expect.objectContaining({ constructor: AdapterError, code: 'FILE_MISSING' }),
   );
   await expect(scanLayer({ ...blob, path: folder }, OCI)).rejects.toBeInstanceOf(AdapterError);
 });
