@@ -1,7 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createBlobStore } from '../adapters/blob-store/blob-store.ts';
-import { fileError } from '../adapters/files/file-error.ts';
 import { createHelmRenderer } from '../adapters/helm/renderer.ts';
 import { createSourceChain, type NamedSource } from '../adapters/images/source-chain.ts';
 import { createLayoutSource } from '../adapters/oci-layout/layout-source.ts';
@@ -20,7 +18,7 @@ export interface BundleInputSettings {
   readonly cache: string;
   /** The helm program: a path, or a name that is looked for on PATH. */
   readonly helm: string;
-  /** Certificates in PEM that registries are trusted by, beside the system's. */
+  /** Absolute path of certificates in PEM that registries are trusted by, beside the system's. */
   readonly caFile?: string;
 }
 
@@ -38,7 +36,6 @@ export function cacheFolder(env: Readonly<Record<string, string | undefined>>, c
 export async function openBundleInputs(settings: BundleInputSettings): Promise<BundleInputs> {
   const { env } = settings;
   const store = createBlobStore(settings.cache);
-  const caPem = settings.caFile === undefined ? undefined : await readPem(settings.caFile);
   const opened: RegistrySource[] = [];
   return {
     dependencies: {
@@ -48,7 +45,7 @@ export async function openBundleInputs(settings: BundleInputSettings): Promise<B
         helmPath: settings.helm,
         ...(env.PATH === undefined ? {} : { searchPath: env.PATH }),
       }),
-      imageSource: (images) => createImageSource(images, { env, store, caPem }, opened),
+      imageSource: (images) => createImageSource(images, { env, store, caFile: settings.caFile }, opened),
       progress: settings.progress,
     },
     async [Symbol.asyncDispose]() {
@@ -65,7 +62,7 @@ export function composeInit(folder: string, options: { readonly signal?: AbortSi
 interface Surroundings {
   readonly env: BundleInputSettings['env'];
   readonly store: BlobStore;
-  readonly caPem: string | undefined;
+  readonly caFile: string | undefined;
 }
 
 /** Layouts, then registries. */
@@ -100,18 +97,10 @@ async function openRegistries(
     registries: Object.fromEntries(images.registries),
     credentials: createCredentialLookup({ files: credentialFiles(around.env) }),
     proxy: proxyOf(around.env),
-    ...(around.caPem === undefined ? {} : { caPem: around.caPem }),
+    ...(around.caFile === undefined ? {} : { caFile: around.caFile }),
   });
   opened.push(source);
   return source;
-}
-
-async function readPem(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw fileError(cause, path, 'read');
-  }
 }
 
 /** Where the container engines keep credentials, in the order in which they look (docker's config.json, containers' auth.json). */

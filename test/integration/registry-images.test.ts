@@ -107,7 +107,7 @@ test('a private registry is trusted with its authority, and opens with the crede
 });
 
 test('the authority may be given for all registries as well', async () => {
-  const { source } = await newSource({ registries: {}, caPem: await readFile(registry.caFile, 'utf8') });
+  const { source } = await newSource({ registries: {}, caFile: registry.caFile });
   expect(await source.acquire({ reference, platforms: PLATFORMS })).toBeDefined();
 });
 

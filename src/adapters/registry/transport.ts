@@ -17,8 +17,8 @@ interface RegistryAccess {
 export interface TransportSettings {
   /** By host as references write it: `registry.example:5000`. */
   readonly registries?: Readonly<Record<string, RegistryAccess>>;
-  /** Certificate authorities in PEM that are trusted beside the system's. */
-  readonly caPem?: string;
+  /** Absolute path of certificate authorities in PEM, trusted for every registry beside the system's. */
+  readonly caFile?: string;
   readonly proxy?: {
     /** For plain HTTP hosts: `http://proxy.example:3128`, with credentials if the proxy wants them. */
     readonly httpProxy?: string;
@@ -60,7 +60,7 @@ export function createTransport(settings: TransportSettings): Transport {
       // Made with the first request: reading the system's certificates takes tens of milliseconds.
       let dispatchers = byCaFile.get(caFile);
       if (!dispatchers) {
-        dispatchers = readAuthorities(settings.caPem, caFile).then((own) =>
+        dispatchers = readAuthorities([settings.caFile, caFile]).then((own) =>
           createDispatchers(settings, bodyTimeoutMs, own),
         );
         byCaFile.set(caFile, dispatchers);
@@ -81,18 +81,21 @@ interface Dispatchers {
   readonly https: Dispatcher;
 }
 
-async function readAuthorities(caPem: string | undefined, caFile: string): Promise<readonly string[]> {
-  const given = caPem === undefined ? [] : [checkedPem(caPem)];
-  if (caFile === '') return given;
-  try {
-    return [...given, checkedPem(await readFile(caFile, 'utf8'), caFile)];
-  } catch (cause) {
-    throw fileError(cause, caFile, 'read');
+async function readAuthorities(files: readonly (string | undefined)[]): Promise<readonly string[]> {
+  const read: string[] = [];
+  for (const file of files) {
+    if (file === undefined || file === '') continue;
+    try {
+      read.push(checkedPem(await readFile(file, 'utf8'), file));
+    } catch (cause) {
+      throw fileError(cause, file, 'read');
+    }
   }
+  return read;
 }
 
 /** Node takes anything for certificates and trusts what it can read of it: a wrong file must not pass for none. */
-function checkedPem(pem: string, file?: string): string {
+function checkedPem(pem: string, file: string): string {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   try {
     for (const block of blocks) new X509Certificate(block);
@@ -103,7 +106,7 @@ function checkedPem(pem: string, file?: string): string {
   throw new AdapterError('CA_FILE_INVALID', 'The file of certificate authorities holds no readable certificate', {
     expected: 'certificates in PEM',
     hint: 'Give a file of -----BEGIN CERTIFICATE----- blocks.',
-    ...(file === undefined ? {} : { at: { file } }),
+    at: { file },
   });
 }
 
