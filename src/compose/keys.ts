@@ -37,7 +37,7 @@ export async function readTrust(path: string): Promise<Trust> {
 
 export interface PasswordSources {
   readonly passwordFile: string | undefined;
-  /** The environment's COSIGN_PASSWORD or PORTOLAN_PASSWORD. */
+  /** COSIGN_PASSWORD of the environment. */
   readonly passwordFromEnvironment: string | undefined;
   readonly askSecret: (prompt: string) => Promise<string>;
 }

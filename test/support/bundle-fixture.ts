@@ -51,7 +51,9 @@ export async function createBundleFixture() {
   const signer = createSigner();
   const engine = createSealingEngine({ workers: 2 });
   const pieceCache = createPieceCache(join(root, 'pieces'));
-  const verifiedFiles = createVerifiedFiles(join(root, 'verified.jsonl'), { now: () => Date.now() });
+  /** Milliseconds since 1970; a test may set it. */
+  const clock = { now: () => Date.now() };
+  const verifiedFiles = createVerifiedFiles(join(root, 'verified.jsonl'), { now: () => clock.now() });
   await mkdir(join(root, 'sources'));
 
   async function store(bytes: Uint8Array): Promise<LocalBlob> {
@@ -71,6 +73,7 @@ export async function createBundleFixture() {
     trust: trusting(signer),
     engine,
     pieceCache,
+    clock,
     store,
     async build(
       files: FileContents,

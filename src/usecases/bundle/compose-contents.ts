@@ -2,6 +2,7 @@ import type { Digest } from '../../core/digest.ts';
 import type { BlobRole, Contents } from '../../formats/bundle/contents.ts';
 import type { BundleLock } from '../../formats/bundle/lock-types.ts';
 import { CONTENTS_MEDIA_TYPE } from '../../formats/bundle/media-types.ts';
+import { formatPlatform } from '../../formats/oci/platform.ts';
 import type { LocalBlob } from '../../ports/blobs.ts';
 import type { AcquiredImage } from '../../ports/images.ts';
 
@@ -71,7 +72,7 @@ export function composeContents(
         reference: image.reference,
         digest: image.root.digest,
         mediaType: image.root.mediaType,
-        platforms: image.manifests.map(({ platform }) => platformName(platform)).sort(),
+        platforms: image.manifests.map(({ platform }) => formatPlatform(platform)).sort(),
         attachments: [...new Set(image.attachments.map(({ descriptor }) => descriptor.digest))].sort(),
         blobs: image.blobs.map((blob) => add(blob.digest, roleOf(blob.digest), blob)).sort(),
       };
@@ -94,8 +95,4 @@ export function composeContents(
     .map(([digest, of]) => ({ digest, sizeBytes: sources.get(digest)?.sizeBytes ?? 0, roles: [...of].sort() }))
     .sort((a, b) => (a.digest < b.digest ? -1 : 1));
   return { contents: { ...contents, blobs: listed }, sources };
-}
-
-function platformName({ os, architecture, variant }: { os: string; architecture: string; variant?: string }): string {
-  return [os, architecture, ...(variant === undefined ? [] : [variant])].join('/');
 }

@@ -50,7 +50,6 @@ export async function sealPieces(
   const { blobs, sources, recipients, pieceSizeBytes } = request;
   const { medium, engine, pieceCache, progress, fingerprintOf, verifiedFiles } = dependencies;
   const key: PieceCacheKey = { recipients, pieceSizeBytes };
-  const signal = options.signal;
   const reusable = request.fresh ? [] : await findReusable(request, key, dependencies, options);
   const packed = packPieces(blobs, pieceSizeBytes, reusable);
   const missing = packed.filter((piece) => piece.reused === undefined);
@@ -60,22 +59,23 @@ export async function sealPieces(
   const totalBytes = missing.length * pieceSizeBytes;
   const task = progress.task('Sealing', totalBytes);
   const descriptors = new Map<PackedPiece<CachedPiece>, Descriptor>();
-  const jobOptions = { ...(signal === undefined ? {} : { signal }) };
   const sealOne = async (piece: PackedPiece<CachedPiece>) => {
     const outPath = medium.temporaryPath();
     const segments = piece.content.map((run) => segmentOf(run, sources));
     const job = { segments, plaintextBytes: pieceSizeBytes, outPath };
-    const sealed = await engine.seal(job, recipients, { ...jobOptions, onBytes: (bytes) => task.advance(bytes) });
+    const sealed = await engine.seal(job, recipients, { ...options, onBytes: (bytes) => task.advance(bytes) });
     const facts = await medium.commitBlob(outPath, sealed.digest);
     await pieceCache.append(key, { content: piece.content, ...sealed, fingerprint: facts.fingerprint });
     descriptors.set(piece, { mediaType: PIECE_MEDIA_TYPE, digest: sealed.digest, size: sealed.sizeBytes });
   };
   const fingerprints = new Map<LocalBlob, string>();
   for (const blob of [...digestJobs.values()].flat()) fingerprints.set(blob, await fingerprintOf(blob.path));
+  // Only what was hashed now is believed from now on: belief must not renew itself.
+  const hashed = new Set<LocalBlob>();
   const digestOne = async (blob: LocalBlob) => {
     const { digest, path, sizeBytes } = blob;
     if (await verifiedFiles.has(blob, fingerprints.get(blob) ?? '')) return;
-    const found = await engine.digest({ path, sizeBytes }, jobOptions);
+    const found = await engine.digest({ path, sizeBytes }, options);
     if (found !== digest) {
       throw new UseCaseError('SOURCE_DAMAGED', `${path} is not what its digest says`, {
         expected: digest,
@@ -84,13 +84,14 @@ export async function sealPieces(
         hint: 'Remove this file; the next run fetches or makes it again.',
       });
     }
+    hashed.add(blob);
   };
   // A blob is hashed while its pieces are sealed, so that the page cache serves one of the two readings.
   const work = missing.flatMap((piece) => {
     const blob = digestJobs.get(piece);
     return [() => sealOne(piece), ...(blob ?? []).map((one) => () => digestOne(one))];
   });
-  await runAll(work, engine.workers * 2, jobOptions);
+  await runAll(work, engine.workers * 2, options);
   for (const [blob, fingerprint] of fingerprints) {
     const { path, digest } = blob;
     if ((await fingerprintOf(path)) !== fingerprint) {
@@ -99,7 +100,7 @@ export async function sealPieces(
         hint: 'Let nothing write to that file, then run the command again.',
       });
     }
-    if (!(await verifiedFiles.has(blob, fingerprint))) await verifiedFiles.add(blob, fingerprint);
+    if (hashed.has(blob)) await verifiedFiles.add(blob, fingerprint);
   }
   await medium.syncBlobs();
   task.done();

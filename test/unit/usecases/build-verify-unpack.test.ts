@@ -69,6 +69,23 @@ describe('build, verify and unpack', () => {
     expect((await fixture.verify()).problems).toEqual([]);
   });
 
+  it('believes a hash for an hour from the hashing on, however often it is believed', async () => {
+    const minutes = (count: number) => count * 60_000;
+    const large = { 'large.bin': randomFile(PIECE_BYTES * 2) };
+    const remembered = async () => (await readFile(join(fixture.root, 'verified.jsonl'), 'utf8')).split('}').length;
+    fixture.clock.now = () => 0;
+    await fixture.build(large);
+    const before = await remembered();
+    // The hour ends while the second build, which still believed, is at work.
+    let calls = 0;
+    fixture.clock.now = () => minutes(calls++ === 0 ? 59 : 61);
+    await fixture.build(large, { fresh: true });
+    expect(calls).toBeGreaterThan(0);
+    expect(await remembered()).toBe(before);
+    await fixture.build(large, { fresh: true });
+    expect(await remembered()).toBe(before + 1);
+  });
+
   it('seals afresh on demand', async () => {
     await fixture.build(FILES);
     expect((await fixture.build(FILES, { fresh: true })).pieces).toMatchObject({ sealed: 3, reused: 0 });
