@@ -6,7 +6,11 @@ const seed = Number(process.env.PORTOLAN_SEED ?? Math.floor(Math.random() * 0x7f
 
 const SECOND_MS = 1000;
 
-function project(name: string, timeoutMs: number, extra: { readonly globalSetup?: string[] } = {}) {
+function project(
+  name: string,
+  timeoutMs: number,
+  extra: { readonly globalSetup?: string[]; readonly fileParallelism?: boolean } = {},
+) {
   return {
     extends: true as const,
     test: {
@@ -30,6 +34,8 @@ export default defineConfig({
     projects: [
       project('unit', 60 * SECOND_MS),
       project('integration', 300 * SECOND_MS, { globalSetup: ['test/setup/peers.ts'] }),
+      // One node for all: a test that holds one of its parts holds it for every other.
+      project('cluster', 600 * SECOND_MS, { globalSetup: ['test/setup/cluster.ts'], fileParallelism: false }),
       project('soak', 3600 * SECOND_MS, { globalSetup: ['test/setup/peers.ts'] }),
     ],
   },

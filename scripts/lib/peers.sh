@@ -9,8 +9,39 @@ portolan_peers=${PORTOLAN_PEERS:-$portolan_cache/peers}
 
 readonly AGE_VECTORS_VERSION=v0.0.0-20251208015420-e9274a7bdbfd
 
+# In the order in which they are fetched: the quick ones first.
 peer_names() {
-  printf '%s\n' age cosign crane oras helm registry skopeo jq exfat age-vectors postgres
+  printf '%s\n' age cosign crane oras helm registry skopeo jq exfat age-vectors postgres cluster-host wharfie-check runc cni containerd cluster-node \
+    kubernetes
+}
+
+# What a peer of several programs, or of programs of other names, brings; the folder of each within the folder of the peers.
+peer_programs() {
+  case $1 in
+    runc) echo bin/runc ;;
+    cni) echo cni/bridge cni/host-local cni/loopback cni/portmap ;;
+    containerd) echo bin/containerd bin/containerd-shim-runc-v2 bin/ctr ;;
+    wharfie-check) echo bin/wharfie-check ;;
+    cluster-node) echo bin/cluster-dns bin/cluster-storage ;;
+    kubernetes) echo bin/etcd bin/kube-apiserver bin/kube-controller-manager bin/kube-proxy bin/kube-scheduler bin/kubectl bin/kubelet ;;
+  esac
+}
+
+# The version of a peer that is pinned as a whole: a Go module of scripts/clusters/go counts with every byte of it.
+peer_pinned() {
+  case $1 in
+    runc) echo 1.4.0 ;;
+    cni) echo 1.9.1 ;;
+    containerd) echo "2.1.5-k3s1+$(module_digest containerd)" ;;
+    wharfie-check) echo "0.7.0+$(module_digest archive-check)" ;;
+    cluster-node) echo "1.12.4+$(module_digest node)" ;;
+    kubernetes) echo "1.34.4+$(module_digest kubernetes)" ;;
+  esac
+}
+
+# shellcheck disable=SC2154
+module_digest() {
+  (cd "$root/scripts/clusters/go/$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-12)
 }
 
 # The lowest version that does. What Debian's unstable distribution has now may be newer, of the same major version.
@@ -28,7 +59,16 @@ peer_minimum() {
 
 peer_problem() {
   local name=$1 minimum recorded
+  if [[ -n $(peer_pinned "$name") ]]; then
+    pinned_problem "$name"
+    return
+  fi
   case $name in
+    cluster-host)
+      { command -v iptables && command -v conntrack && command -v openssl && command -v ip && command -v nsenter; } >/dev/null ||
+        echo 'iptables, conntrack, openssl, ip or nsenter is missing'
+      return
+      ;;
     age-vectors)
       [[ -f $portolan_peers/age-vectors/$AGE_VECTORS_VERSION/testdata/x25519 ]] || echo 'the age test vectors are missing'
       return
@@ -58,6 +98,18 @@ peer_problem() {
   elif ! "$portolan_peers/bin/$name" "$(version_word "$name")" >/dev/null 2>&1; then
     echo 'does not run on this machine'
   fi
+}
+
+pinned_problem() {
+  local name=$1 pinned program
+  pinned=$(peer_pinned "$name")
+  for program in $(peer_programs "$name"); do
+    [[ -x $portolan_peers/$program ]] || {
+      echo "$program is missing from $portolan_peers"
+      return
+    }
+  done
+  [[ $(cat "$portolan_peers/versions/$name" 2>/dev/null) == "$pinned" ]] || echo "another version than $pinned is there"
 }
 
 version_word() {

@@ -463,6 +463,65 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     meaning: 'A file is larger than anything of its kind can sensibly be, so it was not read.',
     remedy: 'Check that the path names the file that you mean.',
   },
+  CLUSTER_TOO_OLD: {
+    status: 1,
+    meaning:
+      'Chart.yaml of a chart names the versions of Kubernetes that it takes, and the cluster is older or is left out by name.',
+    remedy: 'Upgrade the cluster, or ask the publisher for a bundle whose charts take this version.',
+  },
+  CLUSTER_TOO_NEW: {
+    status: 1,
+    meaning: 'Chart.yaml of a chart names the versions of Kubernetes that it takes, and the cluster is newer.',
+    remedy: 'Ask the publisher for a bundle whose charts take this version.',
+  },
+  KIND_UNKNOWN: {
+    status: 1,
+    meaning:
+      'A chart has an object of a kind that the API server does not know: its definition or operator is not installed, or the version of the API was removed from Kubernetes.',
+    remedy:
+      'Install what defines the kind, switch the feature off that needs it, or ask the publisher for charts that fit the version of the cluster.',
+  },
+  STORAGE_CLASS_MISSING: {
+    status: 1,
+    meaning:
+      'A volume asks for a StorageClass that the cluster does not have, or names none where the cluster has no default class. Its Pod would wait for ever.',
+    remedy:
+      'Make the StorageClass or mark one as the default, or have the bundle built with values that name a class of this cluster.',
+  },
+  INGRESS_CLASS_MISSING: {
+    status: 1,
+    meaning:
+      'An Ingress names an IngressClass that the cluster does not have, or names none where the cluster has no default class. No controller would serve it.',
+    remedy:
+      'Install an ingress controller or mark a class as the default, or have the bundle built with values that name a class of this cluster.',
+  },
+  NAMESPACE_TERMINATING: {
+    status: 1,
+    meaning: 'A namespace of the bundle is just being deleted: nothing can be made in it.',
+    remedy: 'Wait until it is gone. If it does not go, look for objects in it whose finalizers nobody removes.',
+  },
+  RIGHTS_MISSING: {
+    status: 1,
+    meaning: 'The user of the kubeconfig may not do what the import has to do.',
+    remedy: 'Give the user the rights that are named, or use a kubeconfig of a user who has them.',
+  },
+  PLATFORM_NOT_CARRIED: {
+    status: 1,
+    meaning: 'No node of the cluster has an architecture that the bundle carries images for.',
+    remedy: 'Ask the publisher for a bundle with this platform (`platforms` in bundle.yaml).',
+  },
+  NODES_NOT_READY: {
+    status: 1,
+    meaning: 'No node of the cluster is ready to take Pods.',
+    remedy: 'Look at the nodes (`kubectl describe nodes`), and run the import again when one is ready.',
+  },
+  IMAGE_NOT_REWRITTEN: {
+    status: 1,
+    meaning:
+      'References were to be pointed to the registry of this side, and a chart still takes an image from elsewhere: no entry of `imageValues` covers it.',
+    remedy:
+      'Ask the publisher to add the value that the image comes from to `imageValues` of its chart in bundle.yaml.',
+  },
   HELM_MISSING: {
     status: 1,
     meaning:
@@ -479,6 +538,24 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     meaning: 'helm did not finish in time, or printed more than a chart can sensibly render to.',
     remedy: 'Look for a template that loops or reads from the network.',
   },
+  RELEASE_REFUSED: {
+    status: 1,
+    meaning:
+      'helm could not do what was asked of a release: the chart did not render, the cluster did not take an object, or it could not be reached. Where it says that nothing was changed, the release runs as before.',
+    remedy: "Read helm's own message, remove its cause, and run the command again.",
+  },
+  RELEASE_FAILED: {
+    status: 1,
+    meaning:
+      'A release was installed or upgraded and did not get ready in time. Events, states of Pods and logs were saved; then it went back to the revision that ran before, or was uninstalled when there was none. Volumes with data stay.',
+    remedy:
+      'Read what the Pods say below and in the folder that is named, remove the cause, and run the same import again: it goes on where it stopped.',
+  },
+  POD_NOT_READY: {
+    status: 1,
+    meaning: 'What the cluster says about one Pod or object of a release that failed.',
+    remedy: "Look into the folder that the release's error names: it holds the events and the whole logs.",
+  },
   MANIFEST_LIMIT: {
     status: 1,
     meaning: 'An image index has more entries or more levels than any real image has.',
@@ -493,7 +570,7 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     status: 1,
     meaning: 'The folder that should hold bundles does not exist, is empty, or holds no finished bundle.',
     remedy:
-      'Mount the stick and name the folder that holds index.json and blobs. If a build was interrupted, run it again.',
+      'Mount the stick and name the folder that holds index.json and blobs. If a build or a copy was interrupted, run it again.',
   },
   MEDIUM_NOT_OURS: {
     status: 2,
@@ -505,6 +582,19 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     meaning: 'Another process is writing to the medium.',
     remedy:
       'Wait until it is done, or end it, then run the command again. What a process left that is gone is taken over: at once on the same machine, after a minute on another one.',
+  },
+  DISK_GONE: {
+    status: 1,
+    meaning:
+      'A disk does not answer, or another one is mounted in its place: a stick was pulled out, a share is gone, or the disk is bad.',
+    remedy:
+      'Plug it in, mount it and run the command again: what was complete is not written again. If it happens again, use another stick, or another reader.',
+  },
+  READ_BACK_FAILED: {
+    status: 3,
+    meaning:
+      'A small file was written to a medium, and the medium gave back something else when it was read past the cache. It did not get its name.',
+    remedy: 'Use another stick: this one loses data, or is smaller than it says.',
   },
   BLOB_DAMAGED: {
     status: 3,
@@ -519,8 +609,43 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
   },
   TARGET_BUSY: {
     status: 1,
-    meaning: 'Another process is unpacking into the same folder.',
+    meaning: 'Another process is writing into the same folder.',
     remedy: 'Wait until it is done, or name another folder.',
+  },
+  TARGET_INCOMPLETE: {
+    status: 1,
+    meaning:
+      'A blob that an image needs is neither in the bundle nor at the target. Either the target removed it meanwhile, or the bundle was made with --since for a target that holds more.',
+    remedy:
+      'Run the command again: it looks at the target again and sends what is missing. If it repeats, build the bundle without --since.',
+  },
+  CONTAINERD_MISSING: {
+    status: 1,
+    meaning: 'There is neither `k3s` nor `ctr` on this machine to reach containerd with.',
+    remedy:
+      'Run the command on the node. Where k3s runs elsewhere, name another target with --images, such as registry=HOST/PATH.',
+  },
+  CONTAINERD_UNREACHABLE: {
+    status: 1,
+    meaning: 'containerd does not answer: it is not running, it is another version than `ctr`, or it broke off.',
+    remedy: 'Start k3s (or containerd) on this machine, wait until it is ready, and run the command again.',
+  },
+  CONTAINERD_DENIED: {
+    status: 1,
+    meaning: 'This user may not use containerd.',
+    remedy: 'Run the command as root: with `sudo`, for instance.',
+  },
+  CONTAINERD_TIMEOUT: {
+    status: 1,
+    meaning: 'containerd took longer than it is given, or takes no more data.',
+    remedy:
+      'Look at the load and the log of k3s (`journalctl -u k3s`) or containerd, and run the command again: it goes on where it stopped.',
+  },
+  CONTAINERD_FAILED: {
+    status: 1,
+    meaning: 'containerd refused what it was asked for. The message holds its own words.',
+    remedy:
+      'Follow the message. The log of k3s (`journalctl -u k3s`) or containerd has more. Running the command again is safe.',
   },
   PIECE_BLOB_NOT_TRUE: {
     status: 3,
@@ -538,6 +663,101 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     status: 2,
     meaning: 'The proxy that the environment names is not an HTTP proxy.',
     remedy: 'Set HTTPS_PROXY and HTTP_PROXY to http://HOST:PORT or https://HOST:PORT. SOCKS proxies are not supported.',
+  },
+  // --- kubernetes ---
+  KUBECONFIG_INVALID: {
+    status: 2,
+    meaning:
+      'A kubeconfig does not say what is needed, or holds something that cannot be used; the message names file and key.',
+    remedy: 'Correct the key, choose another context with --context, or get the file again from where it came from.',
+  },
+  KUBERNETES_UNREACHABLE: {
+    status: 1,
+    meaning: 'There is no connection to the API server, or it gave no answer in time.',
+    remedy:
+      'Check that the API server runs (`kubectl get nodes` with the same kubeconfig), the server of the context, and the proxy settings: an API server that is reached directly belongs in NO_PROXY.',
+  },
+  KUBERNETES_UNTRUSTED: {
+    status: 1,
+    meaning:
+      "The API server's certificate is not trusted: it is of another authority or name, or the clock of this machine lies outside its time.",
+    remedy: 'Get the kubeconfig from the cluster again. If the message speaks of a clock, set the one that is wrong.',
+  },
+  KUBERNETES_UNAUTHORIZED: {
+    status: 1,
+    meaning: 'The API server does not accept the credentials of the context, or the kubeconfig gave none.',
+    remedy:
+      'Log in to the cluster again or get a new kubeconfig; client certificates run out. If the message names a credential plugin, run that plugin by itself. If it speaks of a clock, set the one that is wrong.',
+  },
+  KUBERNETES_FORBIDDEN: {
+    status: 1,
+    meaning:
+      'The user of the context may not do what is needed; the message names verb, resource and user as the API server says them. Quotas and admission policies refuse in the same way.',
+    remedy: 'Use a context whose user has the right (for k3s: /etc/rancher/k3s/k3s.yaml as root), or have it granted.',
+  },
+  KUBERNETES_NOT_FOUND: {
+    status: 1,
+    meaning: 'Something that the request needs is not in the cluster, mostly a namespace.',
+    remedy: 'Create what the message names, or correct its name.',
+  },
+  KUBERNETES_EXISTS: {
+    status: 1,
+    meaning: 'An object of that name is in the cluster already.',
+    remedy: 'Choose another name, or remove what is there if nobody needs it.',
+  },
+  KUBERNETES_CONFLICT: {
+    status: 1,
+    meaning: 'Somebody else changed an object at the same time.',
+    remedy: 'Run the command again.',
+  },
+  KUBERNETES_GONE: {
+    status: 1,
+    meaning: 'A list changed so much while it was read that the API server cannot go on with it.',
+    remedy: 'Run the command again.',
+  },
+  KUBERNETES_INVALID: {
+    status: 1,
+    meaning: 'The API server does not take an object as it is; the message has its words.',
+    remedy: 'Correct the object at the places that the message names.',
+  },
+  KUBERNETES_KIND_UNKNOWN: {
+    status: 1,
+    meaning: 'The cluster does not know a kind of object.',
+    remedy: 'Install what defines the kind (a CustomResourceDefinition), or use a cluster of a version that has it.',
+  },
+  KUBERNETES_FAILED: {
+    status: 1,
+    meaning: 'The API server failed, or what answers is no API server.',
+    remedy: "Read the API server's own log, check the server of the context, and run the command again.",
+  },
+  KUBECONFIG_MISSING: {
+    status: 2,
+    meaning: 'No kubeconfig was found that says how the cluster is reached.',
+    remedy:
+      'Give one with --kubeconfig or KUBECONFIG. On a k3s server it is /etc/rancher/k3s/k3s.yaml, readable by root.',
+  },
+  TARGET_LOCKED: {
+    status: 1,
+    meaning: 'Another run of Portolan holds the lock of the target and did not end in time; the message names it.',
+    remedy:
+      'Wait for it to end, or raise --wait-lock. A run that died is found out within a minute: then run the command again.',
+  },
+  TARGET_LOCK_LOST: {
+    status: 1,
+    meaning:
+      'The lock of the target could not be kept, because its API server or disk did not answer for too long. The run stopped so that no two run at once.',
+    remedy: 'Mend what the message names and run the command again: it goes on where it stopped.',
+  },
+  TARGET_STATE_TOO_LARGE: {
+    status: 1,
+    meaning: 'A document that Portolan keeps at the target is larger than a Secret may be.',
+    remedy: 'Split the bundle into several: it has more parts than the state of a target can name.',
+  },
+  TARGET_STATE_DAMAGED: {
+    status: 3,
+    meaning: 'A document that Portolan keeps at the target is not readable: it was altered from outside or cut.',
+    remedy:
+      'Restore the named Secret or file from a backup. Without one, remove it: Portolan then no longer knows what it had applied, and imports anew.',
   },
   // --- use cases ---
   LOCK_STALE: {
@@ -594,6 +814,23 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     status: 1,
     meaning: 'The medium has too little free space for the bundle.',
     remedy: 'Free space on the medium, or use a larger one.',
+  },
+  MEDIUM_FILE_LIMIT: {
+    status: 1,
+    meaning: 'The file system of the medium cannot hold a file as large as one of the bundle. FAT ends at 4 GiB.',
+    remedy: 'Format the medium with exFAT or ext4, or build the bundle with a smaller pieceSize.',
+  },
+  COPY_NOT_RIGHT: {
+    status: 3,
+    meaning:
+      'Files were written to a medium, and the medium gave back something else when they were read past the cache. They were removed there; index.json was not changed, so the bundle does not show on the medium.',
+    remedy:
+      'Use another stick: this one loses data, or is smaller than it says. Running the command again writes the files to other places of the stick; do that only to find out.',
+  },
+  SAME_MEDIUM: {
+    status: 2,
+    meaning: 'A bundle was to be copied to the folder in which it lies.',
+    remedy: 'Name another medium. To check what is there, use `portolan bundle verify`.',
   },
   SOURCE_DAMAGED: {
     status: 1,
@@ -656,6 +893,43 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     remedy:
       'Do not import the bundle. Copy the files that are named again from where the bundle came from; if the signature is wrong, ask the publisher.',
   },
+  // --- configuration ---
+  CONFIGURATION_NEEDS_RECIPIENTS: {
+    status: 2,
+    meaning: 'Secrets and the values of Helm releases are written sealed, and nobody was named who may open them.',
+    remedy: 'Name recipients with -r age1… or -R FILE.',
+  },
+  CONFIGURATION_NOT_FOUND: {
+    status: 1,
+    meaning: 'Something that an export names is not in the cluster.',
+    remedy: 'Check the spelling of namespace and name, and that --context leads to the right cluster.',
+  },
+  CONFIGURATION_NOT_PORTABLE: {
+    status: 2,
+    meaning: 'A Secret of this type means something in its own cluster alone.',
+    remedy: 'Leave it out of the export: the other cluster makes its own.',
+  },
+  CONFIGURATION_TOO_LARGE: {
+    status: 1,
+    meaning: 'The document would be larger than 64 MiB.',
+    remedy: 'Name fewer tables or namespaces. What is that large is data, and belongs in a backup.',
+  },
+  CONFIGURATION_TABLE_UNUSABLE: {
+    status: 1,
+    meaning:
+      'A table cannot be carried: it is not there, has no primary key, too many rows, or other columns than in the document.',
+    remedy: 'Name a table with a primary key as SCHEMA.NAME, and bring both databases to the same migrations first.',
+  },
+  CONFIGURATION_WOULD_OVERWRITE: {
+    status: 3,
+    meaning: 'What a document would change is there already and differs. Nothing was written.',
+    remedy: 'Look at the differences with --plan. --overwrite makes the target as the document says.',
+  },
+  CONFIGURATION_SEALED: {
+    status: 2,
+    meaning: 'A part of the document is sealed, and no identity was given that opens it.',
+    remedy: 'Give the identity file with -i, or leave the sealed parts out with --only config-maps --only tables.',
+  },
   // --- command line ---
   USAGE: {
     status: 2,
@@ -681,5 +955,240 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     status: 1,
     meaning: 'The program met something that its authors did not foresee. This is a fault in Portolan.',
     remedy: 'Report it with the lines that were printed and the command, without secrets. What is on disk is unharmed.',
+  },
+  // --- migrations ---
+  SCRIPT_INVALID: {
+    status: 2,
+    meaning:
+      'A migration cannot be run as it is: it is not UTF-8, begins or ends transactions itself, holds a command of psql, or is marked no-transaction and holds more than one statement.',
+    remedy: 'Go to the file, line and column that the message names. docs/migrations.md says what a file may hold.',
+  },
+  MODULES_INVALID: {
+    status: 2,
+    meaning:
+      'The folder or archive of modules does not say what belongs together: modules.json is wrong or missing, or it and the folders differ.',
+    remedy:
+      'Write modules.json with one member for each module, {"core": {"requires": []}}, or name the modules folder of an unpacked bundle.',
+  },
+  ARCHIVE_INVALID: {
+    status: 2,
+    meaning:
+      'An archive of modules cannot be read: it is no tar file, it is cut, or it holds something that is not a migration.',
+    remedy: 'Pack it again with `tar -czf modules.tar.gz -C MODULES .`, and give all its parts in their order.',
+  },
+  DATABASE_URL_INVALID: {
+    status: 2,
+    meaning:
+      'The address of a database is not well formed, holds a password, or has a parameter that is not supported.',
+    remedy:
+      'Write it as postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full. A password comes by --database-password-file, PGPASSWORD or PGPASSFILE.',
+  },
+  DATABASE_PASSWORD_MISSING: {
+    status: 2,
+    meaning: 'The database asks for a password, and none was given.',
+    remedy: 'Give it by --database-password-file, PGPASSWORD or PGPASSFILE.',
+  },
+  DATABASE_UNREACHABLE: {
+    status: 1,
+    meaning:
+      'No connection to the database came about: nothing listens there, the name is unknown, or the server takes no connections now.',
+    remedy: 'Check host and port, and that the server runs; --connect-wait keeps trying for longer.',
+  },
+  DATABASE_TIMEOUT: {
+    status: 1,
+    meaning: 'The database did not answer in time.',
+    remedy: 'Check that no firewall or network policy drops the connection, and that the server is not overloaded.',
+  },
+  DATABASE_UNTRUSTED: {
+    status: 1,
+    meaning:
+      'The connection could not be protected as sslmode asks: the server offers no TLS, or its certificate is not trusted or is for another name.',
+    remedy:
+      'Give the certificate authority by --ca-file, use the name that stands in the certificate, or turn TLS on at the server.',
+  },
+  DATABASE_UNAUTHORIZED: {
+    status: 1,
+    meaning: 'The server refuses the user, the password, or the database.',
+    remedy: 'Check them, and the rules in pg_hba.conf of the server.',
+  },
+  DATABASE_POOLED: {
+    status: 1,
+    meaning:
+      'The address leads to a connection pooler. Locks of a session do not hold behind one, so that two runs could work at once.',
+    remedy: 'Name the address of PostgreSQL itself (for Supabase: the direct connection, not the pooler).',
+  },
+  DATABASE_UNSUPPORTED: {
+    status: 1,
+    meaning: 'The server is older than PostgreSQL 14, or does not know a setting that is needed.',
+    remedy: 'Upgrade the server.',
+  },
+  DATABASE_READ_ONLY: {
+    status: 1,
+    meaning: 'The server is a standby, which takes no changes.',
+    remedy: 'Name the address of the primary.',
+  },
+  DATABASE_STATEMENT_FAILED: {
+    status: 1,
+    meaning:
+      "The server refused a statement of Portolan's own, mostly because the user may not create or change the schema portolan.",
+    remedy:
+      'The message has the words of the server. Grant the user create on the database, or make it the owner of the schema portolan.',
+  },
+  DATABASE_LOST: {
+    status: 1,
+    meaning: 'The connection to the database broke.',
+    remedy: 'See that the server runs, and run the command again: what was done is in the ledger.',
+  },
+  MIGRATION_CHANGED: {
+    status: 3,
+    meaning: 'A migration that was applied is not the file that is carried now.',
+    remedy:
+      'Take the change back, and put it into a new file with a higher number. `portolan migrate status` shows both.',
+  },
+  MIGRATION_MISSING: {
+    status: 3,
+    meaning: 'The ledger knows a migration of a module that is carried, but the file is gone.',
+    remedy: 'Put the file back: what was applied once stays in its module for good.',
+  },
+  MIGRATION_OUT_OF_ORDER: {
+    status: 3,
+    meaning:
+      'A new migration has a number below one that was applied already, so that fresh databases would run it in another order than this one.',
+    remedy: 'Give it a higher number, or allow it with --allow-out-of-order when the order does not matter.',
+  },
+  MIGRATION_DIRTY: {
+    status: 3,
+    meaning:
+      'A migration that runs outside of a transaction failed or was cut off, so that nobody knows what of it is there.',
+    remedy:
+      'Look at the database. Then `portolan migrate up --retry MODULE/FILE` when you removed what it left, or --repaired MODULE/FILE when its effect is there whole.',
+  },
+  MIGRATION_FAILED: {
+    status: 1,
+    meaning:
+      'The server refused a statement of a migration. A file that runs in a transaction left nothing behind; files before it stay applied.',
+    remedy:
+      'Go to the file and line that the message names, or mend the data that it stumbled over, and run the command again: it goes on with this file.',
+  },
+  MIGRATION_INTERRUPTED: {
+    status: 1,
+    meaning: 'The connection to the database broke while a migration ran.',
+    remedy: 'Run the command again: the ledger tells what was applied. The message says what is true about the file.',
+  },
+  MIGRATION_LOCKED: {
+    status: 1,
+    meaning: 'Another run holds the lock on the migrations of this database.',
+    remedy:
+      'Wait for it, or raise --wait-lock. The message says who holds it; when that program is gone, the server frees the lock within seconds.',
+  },
+  MIGRATION_LEDGER_UNKNOWN: {
+    status: 1,
+    meaning: 'The table portolan.migrations was made by a newer Portolan, or by something else.',
+    remedy: 'Use the Portolan that made it, or a newer one.',
+  },
+  MIGRATION_CONTRACT_RAN: {
+    status: 3,
+    meaning:
+      'A contract migration of a later release ran already. The earlier release does not know the schema that it left.',
+    remedy: 'Go forward with a later release, or restore a backup from before.',
+  },
+  MIGRATION_UNKNOWN: {
+    status: 2,
+    meaning: 'A migration was named that is not there, or that is not in a state to do this with.',
+    remedy: '`portolan migrate status` lists modules, files and their states.',
+  },
+  MIGRATION_BASELINE_CONFLICT: {
+    status: 1,
+    meaning: 'A database can be adopted only before migrations of the module are in the ledger.',
+    remedy: 'Look at `portolan migrate status`: `portolan migrate up` is what goes on from there.',
+  },
+  MIGRATIONS_TOO_LARGE: {
+    status: 1,
+    meaning: 'The modules are too large to be handed to a Pod.',
+    remedy: 'Run the migrations with --database from a machine that reaches the database.',
+  },
+  MIGRATION_POD_NOT_STARTED: {
+    status: 1,
+    meaning: 'The Pod that would run the migrations did not start.',
+    remedy:
+      'The message has the words of Kubernetes: an image that is not there, a Secret that is missing, or no node with room.',
+  },
+  MIGRATION_POD_FAILED: {
+    status: 1,
+    meaning:
+      'The Pod that ran the migrations ended without telling a result: it was evicted, killed, or ran out of memory.',
+    remedy: 'See what the message says about the Pod, then run the command again: the ledger tells what was applied.',
+  },
+  MIGRATION_POD_TIMEOUT: {
+    status: 1,
+    meaning: 'The Pod that runs the migrations was not done in time, and was removed.',
+    remedy:
+      'Raise the time limit, or see in the database what the migration waits for. What was not committed was rolled back.',
+  },
+  TARGET_STATE_INVALID: {
+    status: 1,
+    meaning: 'What Portolan keeps at a target (Secrets in its namespace, or files of its state folder) cannot be read.',
+    remedy: 'Use the version of Portolan that wrote it, or put back the Secret or file that was there before.',
+  },
+  RECEIPT_INVALID: {
+    status: 3,
+    meaning: 'A receipt is damaged, altered, or not a receipt.',
+    remedy: 'Take it from the target again: import with --receipt writes one at its end.',
+  },
+  IMPORT_REFUSED: {
+    status: 3,
+    meaning: 'Several checks failed before an import; nothing was changed.',
+    remedy: 'Each problem is listed with its own code: mend all of them, then run the same command again.',
+  },
+  DOWNGRADE_REFUSED: {
+    status: 3,
+    meaning: 'The target already had a bundle of this name with a higher sequence.',
+    remedy:
+      'Get the current bundle. To undo an upgrade use bundle rollback; --allow-downgrade imports the old bundle all the same.',
+  },
+  SEQUENCE_REUSED: {
+    status: 3,
+    meaning: 'The target had another bundle of this name with the same sequence.',
+    remedy: 'Ask the publisher: each release needs a sequence of its own. --allow-downgrade imports it all the same.',
+  },
+  DATA_ORPHANED: {
+    status: 3,
+    meaning: 'A module or a data chart that has data on the target is not in the bundle.',
+    remedy:
+      'Switch the feature on in the bundle, or say --allow-orphans: its data stays where it is, and nothing migrates it any more.',
+  },
+  IMAGES_NOT_THERE: {
+    status: 1,
+    meaning: 'The images were sent, but the target does not hold all of them.',
+    remedy:
+      'Look for a full disk or a clean-up at the target, then run the import again: it sends only what is missing.',
+  },
+  BUNDLE_NOT_INSTALLED: {
+    status: 1,
+    meaning: 'The target knows no installed bundle of that name.',
+    remedy: 'portolan bundle status lists what is installed.',
+  },
+  NOTHING_TO_ROLL_BACK: {
+    status: 1,
+    meaning: 'The target remembers no former release of the bundle.',
+    remedy:
+      'A rollback goes one release back, and only once. Import the bundle of the release that you want, with --allow-downgrade.',
+  },
+  ROLLBACK_REFUSED: {
+    status: 3,
+    meaning:
+      'A contract migration that the former release does not know has run: its program would not find what it needs.',
+    remedy:
+      'Import a newer bundle that mends what is wrong. Contract migrations remove what only the former release used.',
+  },
+  TARGET_NOT_SAID: {
+    status: 2,
+    meaning: 'It is not clear where the images or the cluster of an import are.',
+    remedy: 'Say --images and, where there are several clusters, --context.',
+  },
+  TARGET_NOT_RIGHT: {
+    status: 3,
+    meaning: 'What runs at a target is not what was imported: an import did not end, or helm has another revision.',
+    remedy: 'Import the same bundle again: it does what is missing. bundle status shows the releases.',
   },
 };

@@ -5,6 +5,6 @@ const args = process.argv.slice(2);
 if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
   process.stdout.write(`${VERSION}\n`);
 } else {
-  const { runMain } = await import('./main-run.ts');
-  await runMain(args);
+  // Not awaited: a module that awaits at its top cannot be part of the single executable.
+  void import('./main-run.ts').then(({ runMain }) => runMain(args));
 }

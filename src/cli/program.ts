@@ -6,14 +6,16 @@ import { resolveOptions } from './arguments-resolution.ts';
 import { type CommandTree, placedCommands } from './command-tree.ts';
 import { bundleGroup } from './commands/bundle.ts';
 import { completionSpec } from './commands/completion.ts';
+import { configGroup } from './commands/config.ts';
 import { helpSpec } from './commands/help-code.ts';
+import { migrateGroup } from './commands/migrate.ts';
 import { locateConfiguration, readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
 import { UsageError } from './errors.ts';
 import { VERSION } from './version.ts';
 
 export async function loadCommandTree(): Promise<CommandTree> {
-  const groups = await Promise.all([bundleGroup()]);
+  const groups = await Promise.all([bundleGroup(), migrateGroup(), configGroup()]);
   const tree: CommandTree = {
     groups,
     commands: [

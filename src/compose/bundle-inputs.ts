@@ -4,12 +4,13 @@ import { createHelmRenderer } from '../adapters/helm/renderer.ts';
 import { createSourceChain, type NamedSource } from '../adapters/images/source-chain.ts';
 import { createLayoutSource } from '../adapters/oci-layout/layout-source.ts';
 import { createProjectFiles } from '../adapters/project-files/project-files.ts';
-import type { RegistrySource, RegistrySourceOptions } from '../adapters/registry/registry-source.ts';
+import type { RegistrySource } from '../adapters/registry/registry-source.ts';
 import type { BlobStore } from '../ports/blobs.ts';
 import type { ImageSource } from '../ports/images.ts';
 import type { Progress } from '../ports/progress.ts';
 import { type InitReport, initBundle } from '../usecases/bundle/init.ts';
 import type { ImageSourceSettings, LockDependencies } from '../usecases/bundle/lock-types.ts';
+import { credentialFiles, proxyOf } from './registry-settings.ts';
 
 export interface BundleInputSettings {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -101,30 +102,4 @@ async function openRegistries(
   });
   opened.push(source);
   return source;
-}
-
-/** Where the container engines keep credentials, in the order in which they look (docker's config.json, containers' auth.json). */
-function credentialFiles(env: BundleInputSettings['env']): string[] {
-  const home = env.HOME;
-  const config = env.XDG_CONFIG_HOME ?? (home === undefined ? undefined : join(home, '.config'));
-  const candidates = [
-    env.REGISTRY_AUTH_FILE,
-    env.XDG_RUNTIME_DIR && join(env.XDG_RUNTIME_DIR, 'containers', 'auth.json'),
-    config && join(config, 'containers', 'auth.json'),
-    env.DOCKER_CONFIG ? join(env.DOCKER_CONFIG, 'config.json') : home && join(home, '.docker', 'config.json'),
-  ];
-  return candidates.filter((path) => path !== undefined && path !== '').map((path) => resolve(path as string));
-}
-
-/** The variables that curl and the container engines read; the lower-case spelling goes first. */
-function proxyOf(env: BundleInputSettings['env']): NonNullable<RegistrySourceOptions['proxy']> {
-  const read = (name: string) => env[name.toLowerCase()] || env[name] || env.ALL_PROXY || undefined;
-  const httpProxy = read('HTTP_PROXY');
-  const httpsProxy = read('HTTPS_PROXY');
-  const noProxy = env.no_proxy || env.NO_PROXY;
-  return {
-    ...(httpProxy === undefined ? {} : { httpProxy }),
-    ...(httpsProxy === undefined ? {} : { httpsProxy }),
-    ...(noProxy === undefined ? {} : { noProxy }),
-  };
 }

@@ -234,7 +234,10 @@ export function createWorkerPool<Request, Reply>(options: WorkerPoolOptions): Wo
   };
 }
 
-/** Runs in the worker: answers each request with what `handle` returns or, encoded, throws. */
+/**
+ * Runs in the worker: answers each request with what `handle` returns or, encoded, throws. Bytes that are the reply are
+ * handed over without a copy: `handle` keeps nothing of them.
+ */
 export function serveJobs<Request, Reply>(
   handle: (request: Request, control: JobControl) => Reply,
   encodeFailure: (error: unknown) => unknown,
@@ -257,7 +260,8 @@ export function serveJobs<Request, Reply>(
     };
     try {
       const reply = handle(request, job);
-      post({ type: 'done', reply, bytes });
+      const handedOver = reply instanceof Uint8Array && reply.length === reply.buffer.byteLength ? [reply.buffer] : [];
+      port.postMessage({ type: 'done', reply, bytes } satisfies WorkerMessage<Reply>, handedOver as ArrayBuffer[]);
     } catch (error) {
       if (error instanceof JobAborted) post({ type: 'aborted' });
       else post({ type: 'failed', failure: encodeFailure(error), bytes });

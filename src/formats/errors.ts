@@ -2,6 +2,10 @@ import { PortolanError } from '../core/errors.ts';
 
 /** Bytes that are not what their format says. Pure: raised from memory, never from I/O. */
 export type FormatErrorCode =
+  | 'CONFIGURATION_INVALID'
+  | 'KUBECONFIG_INVALID'
+  | 'SCRIPT_INVALID'
+  | 'MODULES_INVALID'
   | 'DEFINITION_INVALID'
   | 'LOCK_INVALID'
   | 'VALUES_INVALID'
@@ -15,6 +19,7 @@ export type FormatErrorCode =
   | 'DEPENDENCY_MISSING'
   | 'DUPLICATE'
   | 'REFERENCE_INVALID'
+  | 'REGISTRY_ADDRESS_INVALID'
   | 'PLATFORM_INVALID'
   | 'MANIFEST_INVALID'
   | 'MANIFEST_TOO_LARGE'
@@ -54,6 +59,8 @@ export type FormatErrorCode =
   | 'CONTENTS_INVALID'
   | 'PLACEMENT_INVALID'
   | 'LISTS_INVALID'
-  | 'BUNDLE_MANIFEST_INVALID';
+  | 'BUNDLE_MANIFEST_INVALID'
+  | 'TARGET_STATE_INVALID'
+  | 'RECEIPT_INVALID';
 
 export class FormatError extends PortolanError<FormatErrorCode> {}

@@ -13,6 +13,8 @@ export interface ChartRenderer {
       readonly apiVersions?: readonly string[];
       /** Renders what an upgrade would apply (`.Release.IsUpgrade`) instead of an installation. */
       readonly upgrade?: boolean;
+      /** With the definitions in the chart's `crds/`, which helm applies with an installation alone. */
+      readonly includeCrds?: boolean;
     },
     options?: { readonly signal?: AbortSignal },
   ): Promise<string>;

@@ -36,10 +36,27 @@ export interface Medium {
   listFiles(): Promise<string[]>;
   /** What an ordinary user may still write, in bytes. */
   freeBytes(): Promise<number>;
+  volume(): Promise<Volume>;
+  /** Removes a blob, durably: one that turned out not to be what its name says. */
+  removeBlob(digest: Digest): Promise<void>;
+  /**
+   * Whether the folder is still the one that was opened: under the name of a mount that is gone lies another folder.
+   *
+   * @throws AdapterError DISK_GONE
+   */
+  assertThere(): Promise<void>;
   /** Removes every blob that is not in `keep`. Called with the lock held, after the index was committed. */
   removeOtherBlobs(keep: ReadonlySet<Digest>): Promise<void>;
   /** Takes the medium for writing and clears what an interrupted writer left under temporary names. */
   lock(): Promise<AsyncDisposable>;
+}
+
+/** The file system that a medium lies on. */
+export interface Volume {
+  /** What a file takes is a multiple of this. */
+  readonly blockBytes: number;
+  /** Undefined where no file of a bundle comes near it. */
+  readonly maxFileBytes?: number;
 }
 
 export interface BlobFacts {

@@ -85,8 +85,10 @@ export interface SealingEngine {
    * so the pieces' own digests are not checked.
    */
   digestSealed(runs: readonly SealedRun[], identities: readonly string[], options?: EngineOptions): Promise<Digest>;
-  /** The opened runs, end to end, in memory: for small blobs. */
+  /** The opened runs, end to end, in memory: for small blobs, and for small parts of large ones. */
   readSealed(runs: readonly SealedRun[], identities: readonly string[], options?: EngineOptions): Promise<Uint8Array>;
+  /** Rejects with PIECE_PADDING_NOT_ZERO unless every byte of the opened runs is zero. */
+  assertZero(runs: readonly SealedRun[], identities: readonly string[], options?: EngineOptions): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -15,6 +15,7 @@ import { encodeSbomIndex } from '../../src/formats/bundle/sbom-index.ts';
 import { keyHint } from '../../src/formats/sigstore/public-key.ts';
 import type { Trust } from '../../src/formats/sigstore/trust.ts';
 import type { LocalBlob } from '../../src/ports/blobs.ts';
+import type { AcquiredImage } from '../../src/ports/images.ts';
 import { silentProgress } from '../../src/ports/progress.ts';
 import { buildBundle } from '../../src/usecases/bundle/build.ts';
 import { unpackBundle } from '../../src/usecases/bundle/unpack.ts';
@@ -79,6 +80,7 @@ export async function createBundleFixture() {
       files: FileContents,
       options: {
         readonly lock?: Partial<BundleLock>;
+        readonly images?: readonly AcquiredImage[];
         readonly recipients?: readonly string[];
         readonly signer?: Signer;
         readonly fresh?: boolean;
@@ -104,7 +106,14 @@ export async function createBundleFixture() {
         signers: [],
         pieceSizeBytes: PIECE_BYTES,
         charts: [],
-        images: [],
+        images: (options.images ?? []).map((image) => ({
+          reference: image.reference,
+          digest: image.root.digest,
+          mediaType: image.root.mediaType,
+          platforms: ['linux/amd64'],
+          attachments: [],
+          found: ['list'],
+        })),
         modules: [],
         configuration: [],
         files: locked,
@@ -113,7 +122,7 @@ export async function createBundleFixture() {
       return buildBundle(
         {
           lock,
-          images: [],
+          images: options.images ?? [],
           blobs,
           sbomIndex: await store(encodeSbomIndex([])),
           recipients: options.recipients ?? [recipient],

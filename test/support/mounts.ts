@@ -40,6 +40,30 @@ export async function mountExfat(folder: string, sizeMiB: number): Promise<void>
   });
 }
 
+/**
+ * An ext4 file system, which can be read past the cache. Gives the file that is its disk: to write into it is what a bad
+ * disk does. Unmounted when the test ends.
+ */
+export async function mountExt4(folder: string, sizeMiB: number): Promise<{ image: string; device: string }> {
+  requireRoot();
+  await mkdir(folder, { recursive: true });
+  const image = `${folder}.img`;
+  await writeFile(image, '');
+  await truncate(image, sizeMiB * MIB);
+  await succeed('mkfs.ext4', ['-q', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image]);
+  const device = (await succeed('losetup', ['--find', '--show', image])).trim();
+  onTestFinished(async () => {
+    await succeed('losetup', ['--detach', device]);
+    await rm(image);
+  });
+  await succeed('mount', ['-t', 'ext4', device, folder]);
+  onTestFinished(async () => {
+    await succeed('umount', [folder]);
+  });
+  await rm(join(folder, 'lost+found'), { recursive: true });
+  return { image, device };
+}
+
 /** Mounts again what is mounted there. */
 export async function remount(folder: string, mode: 'ro' | 'rw'): Promise<void> {
   await succeed('mount', ['-o', `remount,${mode}`, folder]);

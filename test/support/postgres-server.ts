@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** The server programs of PostgreSQL, as Debian lays them out. */
@@ -17,11 +17,28 @@ export interface PostgresServer {
   query(sql: string, options?: { readonly role?: string; readonly database?: string }): Promise<string>;
   /** Runs a file as the superuser, as psql does. */
   runFile(path: string, options?: { readonly database?: string }): Promise<void>;
+  /** Of the socket. */
+  readonly folder: string;
+  readonly port: number;
+  /** For programs, over the socket, as the superuser. */
+  url(database?: string): string;
+  /** As after a crash: nothing is told to the clients. */
+  crash(): Promise<void>;
+  start(): Promise<void>;
   stop(): Promise<void>;
 }
 
+export interface PostgresOptions {
+  /** Listens on loopback at this port as well. */
+  readonly tcpPort?: number;
+  /** With TLS there; paths of PEM files. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Lines of pg_hba.conf before those that trust. */
+  readonly rules?: readonly string[];
+}
+
 /** A server of its own on a socket in a new folder below /tmp (a socket's path must be short). It trusts who reaches the socket. */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const programs = postgresPrograms();
   const folder = await mkdtemp('/tmp/portolan-pg-');
   // PostgreSQL does not run as root.
@@ -32,7 +49,17 @@ export async function startPostgres(): Promise<PostgresServer> {
   if ('uid' in owner) await chown(data, owner.uid as number, owner.gid as number);
   const run = (program: string, args: readonly string[], stdio: 'pipe' | 'ignore' = 'pipe') =>
     output(join(programs, program), args, { ...owner, cwd: folder }, stdio);
-  const settings = `-c listen_addresses='' -c unix_socket_directories='${folder}' -c fsync=off`;
+  const port = options.tcpPort ?? 5432;
+  const listen = options.tcpPort === undefined ? '' : '127.0.0.1';
+  const settings = [
+    ...[`listen_addresses='${listen}'`, `port=${port}`, `unix_socket_directories='${folder}'`, 'fsync=off'],
+    ...(options.tls === undefined ? [] : ['ssl=on', `ssl_cert_file='${folder}/cert'`, `ssl_key_file='${folder}/key'`]),
+  ]
+    .map((setting) => `-c ${setting}`)
+    .join(' ');
+  // Nothing may wait for the server's end by its output: it inherits these descriptors.
+  const start = () =>
+    run('pg_ctl', ['-D', data, '-w', '-t', '120', '-l', join(folder, 'log'), '-o', settings, 'start'], 'ignore');
   try {
     await run('initdb', [
       '-D',
@@ -44,8 +71,18 @@ export async function startPostgres(): Promise<PostgresServer> {
       '--locale=C.UTF-8',
       '--no-sync',
     ]);
-    // Nothing may wait for the server's end by its output: it inherits these descriptors.
-    await run('pg_ctl', ['-D', data, '-w', '-t', '120', '-l', join(folder, 'log'), '-o', settings, 'start'], 'ignore');
+    for (const [name, source] of Object.entries({ cert: options.tls?.certificate, key: options.tls?.key })) {
+      if (source === undefined) continue;
+      const own = join(folder, name);
+      await copyFile(source, own);
+      await chmod(own, 0o600);
+      if ('uid' in owner) await chown(own, owner.uid as number, owner.gid as number);
+    }
+    if (options.rules !== undefined) {
+      const rules = [...options.rules, 'local all all trust', 'host all all 127.0.0.1/32 trust', ''];
+      await writeFile(join(data, 'pg_hba.conf'), rules.join('\n'));
+    }
+    await start();
   } catch (cause) {
     await rm(folder, { recursive: true, force: true });
     throw cause;
@@ -53,12 +90,21 @@ export async function startPostgres(): Promise<PostgresServer> {
   const psql = (args: readonly string[], role = 'postgres', database = 'postgres') =>
     run('psql', [
       ...['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose'],
-      ...['-h', folder, '-U', role, '-d', database, ...args],
+      ...['-h', folder, '-p', String(port), '-U', role, '-d', database, ...args],
     ]);
   return {
     query: (sql, { role, database } = {}) => psql(['-c', sql], role, database),
     runFile: async (path, { database } = {}) => {
       await psql(['-f', path], 'postgres', database);
+    },
+    folder,
+    port,
+    url: (database = 'postgres') => `postgres://postgres@/${database}?host=${folder}&port=${port}`,
+    async crash() {
+      await run('pg_ctl', ['-D', data, '-w', '-m', 'immediate', 'stop'], 'ignore');
+    },
+    async start() {
+      await start();
     },
     async stop() {
       await run('pg_ctl', ['-D', data, '-m', 'immediate', 'stop'], 'ignore').catch(() => {});

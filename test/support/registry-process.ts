@@ -14,8 +14,11 @@ const PROGRAM = 'registry';
 const START_ATTEMPTS = 3;
 const READY_TRIES = 200;
 
-/** The distribution project's registry, from PATH, with its storage in `folder`. */
-export async function startRegistryProcess(folder: string): Promise<RegistryProcess> {
+/** The distribution project's registry, from PATH, with its storage in `folder`. `settings` are added to its configuration. */
+export async function startRegistryProcess(
+  folder: string,
+  settings: Readonly<Record<string, unknown>> = {},
+): Promise<RegistryProcess> {
   await mkdir(folder, { recursive: true });
   for (let attempt = 1; ; attempt += 1) {
     // Between the search for a free port and its use another program may take it: then once more.
@@ -28,6 +31,7 @@ export async function startRegistryProcess(folder: string): Promise<RegistryProc
         log: { level: 'error', accesslog: { disabled: true } },
         storage: { filesystem: { rootdirectory: join(folder, 'storage') }, delete: { enabled: true } },
         http: { addr: host },
+        ...settings,
       }),
     );
     const child = spawn(PROGRAM, ['serve', configPath], { stdio: 'ignore' });

@@ -22,12 +22,13 @@ export function isTemporaryName(name: string): boolean {
 
 /**
  * Writes a file durably, replacing what was there. `mode` is what the file gets before the umask; 0o644 by default.
+ * `beforeRename` is given the temporary name once the file is synced; what it throws keeps the file from its name.
  * Raises AdapterError NO_SPACE, READ_ONLY or FILE_UNWRITABLE; then nothing is left behind and the former file is as it was.
  */
 export async function writeFileDurable(
   path: string,
   bytes: Uint8Array | string,
-  options: { readonly mode?: number } = {},
+  options: { readonly mode?: number; readonly beforeRename?: (temporary: string) => Promise<void> } = {},
 ): Promise<void> {
   const temporary = temporaryName(path);
   try {
@@ -39,6 +40,7 @@ export async function writeFileDurable(
     } finally {
       await file.close();
     }
+    await options.beforeRename?.(temporary);
     await renameDurable(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {});

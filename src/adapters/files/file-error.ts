@@ -28,11 +28,21 @@ const WRITE_CODES: Readonly<Record<string, { code: AdapterErrorCode; text: strin
   },
 };
 
+/** What a disk says that was taken away or is broken; ENOTCONN and ESTALE are a mount's whose other end is gone. */
+const GONE_CODES = new Set(['EIO', 'ENODEV', 'ENXIO', 'ESTALE', 'ENOTCONN', 'EREMOTEIO']);
+
 /** What the operating system said about a file, as an AdapterError with a place and a remedy. Our own errors pass through. */
 export function fileError(cause: unknown, path: string, action: 'read' | 'write'): unknown {
   if (!isErrno(cause)) return cause;
   const known = action === 'write' ? WRITE_CODES[cause.code] : undefined;
   const details = { cause, found: cause.code, at: { file: path } };
+  // Opening a socket answers ENXIO as well: that is no disk.
+  if (GONE_CODES.has(cause.code) && !(cause.code === 'ENXIO' && cause.syscall === 'open')) {
+    return new AdapterError('DISK_GONE', `The disk under ${path} does not answer`, {
+      ...details,
+      hint: 'Was a stick pulled out? Plug it in, mount it and run the command again. If it happens again, the disk is bad: use another one.',
+    });
+  }
   if (known) return new AdapterError(known.code, `${known.text} ${path}`, { ...details, hint: known.hint });
   if (action === 'read' && cause.code === 'ENOENT') {
     return new AdapterError('FILE_MISSING', `${path} does not exist`, { ...details, hint: 'Check the path.' });

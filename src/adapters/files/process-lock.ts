@@ -1,4 +1,4 @@
-import { link, mkdir, open, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, readlink, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +16,8 @@ export interface Holder {
   readonly pid: number;
   /** When the process started, in ticks since boot: its number may be another one's by now. */
   readonly started: string;
+  /** /proc/self/ns/pid: two containers of one machine may have the same host name, and numbers of their own. */
+  readonly numbering?: string;
 }
 
 /** The holder touches its lock this often. */
@@ -155,7 +157,7 @@ async function isHeld(path: string, candidate: string, mine: Holder): Promise<bo
   return holder !== undefined && (await isAlive(holder, path, candidate, mine));
 }
 
-async function readHolder(path: string): Promise<Holder | undefined> {
+export async function readHolder(path: string): Promise<Holder | undefined> {
   for (let attempt = 0; attempt < EMPTY_TRIES; attempt++) {
     const bytes = await readSmallFile(path, MAX_BYTES).catch(() => undefined);
     if (bytes === undefined) return undefined;
@@ -165,12 +167,12 @@ async function readHolder(path: string): Promise<Holder | undefined> {
   return undefined;
 }
 
-function parseHolder(text: string): Holder | undefined {
+export function parseHolder(text: string): Holder | undefined {
   try {
-    const { host, boot, pid, started } = (JSON.parse(text) ?? {}) as Partial<Holder>;
+    const { host, boot, pid, started, numbering } = (JSON.parse(text) ?? {}) as Partial<Holder>;
     const isWhole = typeof host === 'string' && typeof boot === 'string' && typeof started === 'string';
     return isWhole && Number.isSafeInteger(pid) && (pid as number) > 0
-      ? { host, boot, pid: pid as number, started }
+      ? { host, boot, pid: pid as number, started, ...(typeof numbering === 'string' ? { numbering } : {}) }
       : undefined;
   } catch {
     return undefined;
@@ -178,8 +180,19 @@ function parseHolder(text: string): Holder | undefined {
 }
 
 async function isAlive(holder: Holder, path: string, candidate: string, mine: Holder): Promise<boolean> {
-  if (holder.host !== mine.host || holder.boot !== mine.boot) return isTouched(path, candidate);
-  return (await startOf(holder.pid)) === holder.started && isRunning(holder.pid);
+  if (!isSameMachine(holder, mine)) return isTouched(path, candidate);
+  return !(await isGone(holder, mine));
+}
+
+function isSameMachine(holder: Holder, mine: Holder): boolean {
+  const isSameNumbering = holder.numbering === undefined || holder.numbering === mine.numbering;
+  return holder.host === mine.host && holder.boot === mine.boot && isSameNumbering;
+}
+
+/** True only where it is certain: the same machine since the same start, and no such process on it. */
+export async function isGone(holder: Holder, mine: Holder): Promise<boolean> {
+  if (!isSameMachine(holder, mine)) return false;
+  return (await startOf(holder.pid)) !== holder.started || !isRunning(holder.pid);
 }
 
 /** Another machine on a shared folder, or another container: only what it writes tells. Both times are of one file system. */
@@ -202,9 +215,10 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function thisProcess(): Promise<Holder> {
+export async function thisProcess(): Promise<Holder> {
   const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim();
-  return { host: hostname(), boot, pid: process.pid, started: await startOf(process.pid) };
+  const numbering = await readlink('/proc/self/ns/pid').catch(() => '');
+  return { host: hostname(), boot, pid: process.pid, started: await startOf(process.pid), numbering };
 }
 
 /**

@@ -9,9 +9,23 @@ export interface HelmRun {
   readonly folder: string;
   readonly timeoutMs: number;
   readonly outputLimitBytes: number;
+  /** How long helm may take to end by itself once it is asked to. Without it, helm is killed at once. */
+  readonly graceMs?: number;
 }
 
 const ERROR_LIMIT_BYTES = 64 * 1024;
+
+/** How helm ended. Nothing of it is judged yet. */
+export interface HelmEnd {
+  /** `null` when it was killed by `signal`. */
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly output: string;
+  /** Helm's standard error, bounded. */
+  readonly message: string;
+  readonly timedOut: boolean;
+  readonly overflowed: boolean;
+}
 
 /**
  * Runs helm without a shell and returns what it printed.
@@ -19,33 +33,74 @@ const ERROR_LIMIT_BYTES = 64 * 1024;
  * @throws AdapterError HELM_MISSING, HELM_FAILED (with helm's own message, bounded), HELM_TIMEOUT; the signal's reason.
  */
 export async function runHelm(run: HelmRun, options: { readonly signal?: AbortSignal } = {}): Promise<string> {
+  const end = await endOfHelm(run, options);
+  if (end.timedOut) throw timedOut(run);
+  if (end.overflowed) throw tooMuch(run);
+  if (end.status !== 0) throw failure(end.message, end);
+  return end.output;
+}
+
+/**
+ * Runs helm to its end, whatever that is. When time is up or the signal is aborted helm is killed; with `graceMs` it is
+ * asked first (SIGTERM) and has that long to write down how far it came.
+ *
+ * @throws AdapterError HELM_MISSING, HELM_FAILED when it cannot be started; the signal's reason, after helm has ended.
+ */
+export async function endOfHelm(run: HelmRun, options: { readonly signal?: AbortSignal } = {}): Promise<HelmEnd> {
   options.signal?.throwIfAborted();
-  const limit = AbortSignal.timeout(run.timeoutMs);
   const child = spawn(run.helmPath, run.arguments, {
     cwd: run.folder,
     env: run.environment,
     stdio: ['ignore', 'pipe', 'pipe'],
-    signal: options.signal === undefined ? limit : AbortSignal.any([limit, options.signal]),
-    killSignal: 'SIGKILL',
   });
   // Not events.once: that one rejects `close` when `error` comes first.
   const failed = new Promise<NodeJS.ErrnoException>((resolve) => child.once('error', resolve));
   const closed = new Promise<ExitState>((resolve) => {
     child.once('close', (status, signal) => resolve({ status, signal }));
   });
-  const errors = collect(child.stderr, ERROR_LIMIT_BYTES);
-  const output = collect(child.stdout, run.outputLimitBytes, () => child.kill('SIGKILL'));
-  const end = await Promise.race([failed, closed]);
-  if (end instanceof Error) {
-    // A process that was killed is waited for: its folder is removed next.
-    if (child.pid !== undefined) await closed;
+  const kill = (): void => {
+    child.kill('SIGKILL');
+    // A credential plugin that helm started may hold the pipes open.
+    child.stdout.destroy();
+    child.stderr.destroy();
+  };
+  let grace: NodeJS.Timeout | undefined;
+  const stop = (): void => {
+    if (run.graceMs === undefined) kill();
+    else {
+      child.kill('SIGTERM');
+      grace ??= setTimeout(kill, run.graceMs);
+    }
+  };
+  let isLate = false;
+  const limit = setTimeout(() => {
+    isLate = true;
+    stop();
+  }, run.timeoutMs);
+  options.signal?.addEventListener('abort', stop, { once: true });
+  try {
+    const errors = collect(child.stderr, ERROR_LIMIT_BYTES);
+    const output = collect(child.stdout, run.outputLimitBytes, kill);
+    const end = await Promise.race([failed, closed]);
+    if (end instanceof Error) {
+      if (child.pid !== undefined) await closed;
+      throw spawnError(end, run.helmPath);
+    }
     options.signal?.throwIfAborted();
-    throw limit.aborted ? timedOut(run) : spawnError(end, run.helmPath);
+    const [text, message] = await Promise.all([output, errors]);
+    return {
+      ...end,
+      output: text.text,
+      message: message.text,
+      // What ended well in its grace has ended well.
+      timedOut: isLate && end.status !== 0,
+      overflowed: text.overflowed,
+    };
+  } finally {
+    clearTimeout(limit);
+    clearTimeout(grace);
+    options.signal?.removeEventListener('abort', stop);
   }
-  const [text, message] = await Promise.all([output, errors]);
-  if (text.overflowed) throw tooMuch(run);
-  if (end.status !== 0) throw failure(message.text, end);
-  return text.text;
 }
 
 interface ExitState {

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { canonicalJson } from '../../core/canonical-json.ts';
 import type { ChartRenderer } from '../../ports/charts.ts';
-import { AdapterError } from '../errors.ts';
 import { fileError } from '../files/file-error.ts';
+import { helmEnvironment, requireHelm4, VERSION_ARGUMENTS } from './helm-environment.ts';
 import { runHelm } from './helm-process.ts';
 
 export interface HelmSettings {
@@ -39,7 +39,7 @@ export function createHelmRenderer(settings: HelmSettings): ChartRenderer {
             {
               helmPath: settings.helmPath,
               arguments: args,
-              environment: isolated(folder, settings.searchPath),
+              environment: helmEnvironment(folder, settings.searchPath),
               folder,
               timeoutMs: settings.timeoutMs ?? TIMEOUT_MS,
               outputLimitBytes: settings.outputLimitBytes ?? OUTPUT_LIMIT_BYTES,
@@ -47,7 +47,7 @@ export function createHelmRenderer(settings: HelmSettings): ChartRenderer {
             options,
           );
         // Another program that prints nothing would pass for a chart without images.
-        if (!isHelm) assertHelm(await run(['version', '--template', '{{.Version}}']), settings.helmPath);
+        if (!isHelm) requireHelm4(await run(VERSION_ARGUMENTS), settings.helmPath);
         isHelm = true;
         return await run([
           ...['template', request.release, request.chartPath],
@@ -55,34 +55,11 @@ export function createHelmRenderer(settings: HelmSettings): ChartRenderer {
           ...(request.kubeVersion === undefined ? [] : ['--kube-version', request.kubeVersion]),
           ...(request.apiVersions ?? []).flatMap((version) => ['--api-versions', version]),
           ...(request.upgrade === true ? ['--is-upgrade'] : []),
+          ...(request.includeCrds === true ? ['--include-crds'] : []),
         ]);
       } finally {
         await rm(folder, { recursive: true, force: true });
       }
     },
-  };
-}
-
-function assertHelm(version: string, helmPath: string): void {
-  const major = /^v(\d+)\./.exec(version)?.[1];
-  if (major !== undefined && Number(major) >= 4) return;
-  throw new AdapterError('HELM_MISSING', `${helmPath} is not helm 4.`, {
-    expected: 'helm 4 or above',
-    found: version.slice(0, 80).trim() || 'a program that tells no version',
-    hint: 'Install helm 4 (https://helm.sh/docs/intro/install/), or name it with --helm.',
-  });
-}
-
-function isolated(folder: string, searchPath: string | undefined): Record<string, string> {
-  return {
-    ...(searchPath === undefined ? {} : { PATH: searchPath }),
-    HOME: folder,
-    TMPDIR: folder,
-    HELM_CACHE_HOME: join(folder, 'cache'),
-    HELM_CONFIG_HOME: join(folder, 'config'),
-    HELM_DATA_HOME: join(folder, 'data'),
-    HELM_PLUGINS: join(folder, 'plugins'),
-    KUBECONFIG: join(folder, 'kubeconfig'),
-    LC_ALL: 'C',
   };
 }

@@ -37,3 +37,13 @@ export function blobDamaged(file: string, expected: Digest, found: Digest | unde
     hint: 'Copy the bundle again from where it came from.',
   });
 }
+
+/** A file was written and synced, and its disk gives back something else. */
+export function readBackFailed(file: string, expected: Digest, found: Digest): AdapterError {
+  return new AdapterError('READ_BACK_FAILED', 'The medium gives back something else than was written', {
+    expected,
+    found,
+    at: { file },
+    hint: 'Use another medium: this one loses data. The file did not get its name.',
+  });
+}

@@ -84,7 +84,7 @@ export async function assertMedium(paths: MediumPaths, create: boolean): Promise
   if (marker === undefined && foreign !== undefined) throw notOurs(folder, 'it has no oci-layout', READ_HINT);
   throw new AdapterError('MEDIUM_NOT_FOUND', `${folder} holds no finished bundle`, {
     at: { file: paths.index },
-    hint: 'The build that wrote it did not finish: run it again.',
+    hint: 'The build or the copy that wrote it did not finish: run it again.',
   });
 }
 
@@ -123,8 +123,9 @@ export async function takeMediumFolder(paths: MediumPaths): Promise<AsyncDisposa
   const isNew = await createFolder(folder);
   let lock: AsyncDisposable | undefined;
   const leave = async () => {
-    if (lock !== undefined && (await statPlain(paths.index)) === undefined) await removeEmpty(paths);
-    await lock?.[Symbol.asyncDispose]();
+    // A medium that is gone cannot be tidied, and its lock will be found stale: the first error is what matters.
+    if (lock !== undefined) await tidy(paths).catch(() => {});
+    await Promise.allSettled([lock?.[Symbol.asyncDispose]()]);
     // Another writer's lock keeps these folders, and it tidies up in its turn.
     await removed(work);
     if (isNew) await removed(folder);
@@ -174,6 +175,10 @@ async function clearLeftovers({ folder, blobs, work }: MediumPaths): Promise<voi
     for (const name of await readdir(path)) if (isTemporaryName(name)) await rm(join(path, name), { force: true });
   }
   for (const name of await readdir(work)) if (name.endsWith('.part')) await rm(join(work, name), { force: true });
+}
+
+async function tidy(paths: MediumPaths): Promise<void> {
+  if ((await statPlain(paths.index)) === undefined) await removeEmpty(paths);
 }
 
 /** A medium without a bundle and without a blob: nothing was written. Only with the lock held. */

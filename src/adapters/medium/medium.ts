@@ -1,25 +1,44 @@
-import { opendir, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { opendir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { digestOf, hexOf } from '../../core/digest.ts';
 import { encodeLayoutIndex } from '../../formats/oci/layout.ts';
+import type { FileTransfer } from '../../ports/file-transfer.ts';
 import type { Medium } from '../../ports/medium.ts';
+import { AdapterError } from '../errors.ts';
 import { syncFolder, writeFileDurable } from '../files/durable.ts';
 import { fileError } from '../files/file-error.ts';
 import { readSmallFile } from '../files/small-file.ts';
-import { blobDamaged, blobMissing, factsOf } from './medium-files.ts';
+import { blobDamaged, blobMissing, factsOf, readBackFailed } from './medium-files.ts';
 import { assertMedium, assertOurEntries, mediumPaths, takeMediumFolder } from './medium-folder.ts';
 import { readMediumIndex } from './medium-index.ts';
+import { volumeAt } from './volume.ts';
+
+export interface MediumOptions {
+  /** An absent or empty folder becomes a medium (its parent must exist) when the first blob is written. */
+  readonly create?: boolean;
+  /** Small files and blobs are read back past the cache before they get their names. */
+  readonly readBack?: FileTransfer['readBack'];
+}
 
 /**
- * Opens a medium. With `create`, an absent or empty folder becomes one (its parent must exist) when the first blob is written.
+ * Opens a medium.
  *
  * @throws AdapterError MEDIUM_NOT_FOUND, MEDIUM_NOT_OURS, FILE_UNREADABLE, FILE_TOO_LARGE; FormatError LAYOUT_INVALID
  */
-export async function openMedium(path: string, options: { readonly create?: boolean } = {}): Promise<Medium> {
+export async function openMedium(path: string, options: MediumOptions = {}): Promise<Medium> {
   const paths = mediumPaths(resolve(path));
   const { folder, blobs, work } = paths;
+  const { readBack } = options;
   await assertMedium(paths, options.create ?? false);
   let temporaryNames = 0;
+  let place = await placeOf(folder);
+
+  const write = (path: string, content: Uint8Array | string) =>
+    writeFileDurable(path, content, {
+      ...(readBack === undefined
+        ? {}
+        : { beforeRename: (temporary) => assertReadBack(readBack, temporary, path, content) }),
+    });
 
   const blobPath: Medium['blobPath'] = (digest) => join(blobs, hexOf(digest));
   const readBlob: Medium['readBlob'] = async (digest, maxBytes) => {
@@ -29,10 +48,12 @@ export async function openMedium(path: string, options: { readonly create?: bool
     if (found !== digest) throw blobDamaged(blobPath(digest), digest, found);
     return bytes;
   };
+  // The folder may not be there yet: its parent is on the same file system.
+  const volume = () => volumeAt(folder).catch(() => volumeAt(dirname(folder)));
   const medium: Medium = {
     folder,
     readIndex: () => readMediumIndex(paths.index, readBlob),
-    commitIndex: (manifests) => writeFileDurable(paths.index, encodeLayoutIndex(manifests)),
+    commitIndex: (manifests) => write(paths.index, encodeLayoutIndex(manifests)),
     blobPath,
     statBlob: (digest) => factsOf(blobPath(digest)),
     readBlob,
@@ -43,7 +64,7 @@ export async function openMedium(path: string, options: { readonly create?: bool
     },
     async putBlob(bytes) {
       const digest = digestOf(bytes);
-      await writeFileDurable(blobPath(digest), bytes);
+      await write(blobPath(digest), bytes);
       return digest;
     },
     temporaryPath: () => join(work, `${process.pid}-${temporaryNames++}.part`),
@@ -59,7 +80,7 @@ export async function openMedium(path: string, options: { readonly create?: bool
     },
     syncBlobs: () => syncFolder(blobs),
     readFile: (name, maxBytes) => readSmallFile(join(folder, name), maxBytes),
-    writeFile: (name, bytes) => writeFileDurable(join(folder, name), bytes),
+    writeFile: (name, bytes) => write(join(folder, name), bytes),
     async removeFile(name) {
       await rm(join(folder, name), { force: true }).catch((cause) => {
         throw fileError(cause, join(folder, name), 'write');
@@ -76,9 +97,21 @@ export async function openMedium(path: string, options: { readonly create?: bool
         .sort();
     },
     async freeBytes() {
-      // The folder may not be there yet: its parent is on the same file system.
-      const facts = await statfs(folder).catch(() => statfs(dirname(folder)));
-      return facts.bavail * facts.bsize;
+      return (await volume()).freeBytes;
+    },
+    volume,
+    async removeBlob(digest) {
+      await rm(blobPath(digest), { force: true }).catch((cause) => {
+        throw fileError(cause, blobPath(digest), 'write');
+      });
+      await syncFolder(blobs);
+    },
+    async assertThere() {
+      if (place !== undefined && (await placeOf(folder)) === place) return;
+      throw new AdapterError('DISK_GONE', `${folder} is not the medium any more that it was`, {
+        at: { file: folder },
+        hint: 'Was it pulled out, or unmounted? Mount it and run the command again. What was complete is not written again.',
+      });
     },
     async removeOtherBlobs(keep) {
       const names = new Set([...keep].map(hexOf));
@@ -95,6 +128,7 @@ export async function openMedium(path: string, options: { readonly create?: bool
       try {
         // Since it was opened another writer may have been here.
         await assertOurEntries(folder, await medium.readIndex(), readBlob);
+        place = await placeOf(folder);
         return taken;
       } catch (error) {
         await taken[Symbol.asyncDispose]();
@@ -104,4 +138,24 @@ export async function openMedium(path: string, options: { readonly create?: bool
   };
   if (options.create) await assertOurEntries(folder, await medium.readIndex(), readBlob);
   return medium;
+}
+
+/** Device and inode of a folder; `undefined` when nothing answers. */
+async function placeOf(folder: string): Promise<string | undefined> {
+  return stat(folder, { bigint: true }).then(
+    ({ dev, ino }) => `${dev}:${ino}`,
+    () => undefined,
+  );
+}
+
+async function assertReadBack(
+  readBack: FileTransfer['readBack'],
+  temporary: string,
+  path: string,
+  content: Uint8Array | string,
+): Promise<void> {
+  const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
+  const expected = digestOf(bytes);
+  const { digest } = await readBack({ path: temporary, sizeBytes: bytes.length });
+  if (digest !== expected) throw readBackFailed(path, expected, digest);
 }

@@ -1,6 +1,7 @@
 import { type Challenge, parseChallenges } from '../../formats/oci/challenge.ts';
 import type { AdapterError } from '../errors.ts';
-import { protocolFailure, type RequestTarget } from './failure.ts';
+import { hintOfBundleYaml, type PlainHttpHint, protocolFailure, type RequestTarget } from './failure.ts';
+import { scopesFor } from './token-scope.ts';
 
 /** What a person has for a registry. Never printed. */
 export type Credentials =
@@ -44,11 +45,13 @@ export function createAuthorization(
   lookup: CredentialLookup,
   requestToken: TokenRequest,
   isPlainHttp: (host: string) => boolean,
+  plainHttpHint: PlainHttpHint = hintOfBundleYaml,
 ): Authorization {
   const headers = new Map<string, string>();
   const asking = new Map<string, Promise<string | undefined>>();
-  // Tokens are scoped to a repository. A password may be too (containers' auth.json).
-  const keyOf = (target: RequestTarget): string => `${target.host}/${target.repository}`;
+  // Tokens are scoped to a repository and to what is done there. A password may be to the first (containers' auth.json).
+  const keyOf = ({ host, repository, access = 'pull', mountFrom = '' }: RequestTarget): string =>
+    `${host}/${repository} ${access} ${mountFrom}`;
 
   const ask = async (
     target: RequestTarget,
@@ -71,11 +74,16 @@ export function createAuthorization(
     signal?: AbortSignal,
   ): Promise<string> => {
     if (credentials?.kind === 'registry-token') return `Bearer ${credentials.token}`;
-    const realm = realmOf(target, challenge, isPlainHttp);
+    const realm = realmOf(target, challenge, isPlainHttp, plainHttpHint);
     const service = challenge.parameters.get('service');
-    const scope = challenge.parameters.get('scope') ?? `repository:${target.repository}:pull`;
+    const scopes = scopesFor(target, challenge.parameters.get('scope'));
     const form = (grant: Record<string, string>) =>
-      new URLSearchParams({ ...grant, client_id: CLIENT_ID, ...(service === undefined ? {} : { service }), scope });
+      new URLSearchParams({
+        ...grant,
+        client_id: CLIENT_ID,
+        ...(service === undefined ? {} : { service }),
+        scope: scopes.join(' '),
+      });
     let answer: Awaited<ReturnType<TokenRequest>>;
     if (credentials?.kind === 'identity-token') {
       const body = form({ grant_type: 'refresh_token', refresh_token: credentials.token });
@@ -83,7 +91,7 @@ export function createAuthorization(
     } else {
       const url = new URL(realm);
       if (service !== undefined) url.searchParams.set('service', service);
-      for (const part of scope.split(' ')) if (part !== '') url.searchParams.append('scope', part);
+      for (const scope of scopes) url.searchParams.append('scope', scope);
       const password = credentials?.kind === 'password' ? credentials : undefined;
       answer = await requestToken(
         url,
@@ -130,7 +138,12 @@ export function createAuthorization(
 }
 
 /** The token service's address. A registry must not be able to have a password sent in the clear. */
-function realmOf(target: RequestTarget, challenge: Challenge, isPlainHttp: (host: string) => boolean): URL {
+function realmOf(
+  target: RequestTarget,
+  challenge: Challenge,
+  isPlainHttp: (host: string) => boolean,
+  plainHttpHint: PlainHttpHint,
+): URL {
   const text = challenge.parameters.get('realm') ?? '';
   const realm = URL.canParse(text) ? new URL(text) : undefined;
   if (!realm || !/^https?:$/.test(realm.protocol) || realm.username !== '' || realm.password !== '') {
@@ -141,7 +154,7 @@ function realmOf(target: RequestTarget, challenge: Challenge, isPlainHttp: (host
       target,
       'the token service is offered over plain HTTP',
       realm.origin,
-      `If that is meant, say so in bundle.yaml: registries: { "${realm.host}": { plainHttp: true } }`,
+      plainHttpHint(realm.host),
     );
   }
   return realm;

@@ -1,7 +1,15 @@
 import { type Dispatcher, request } from 'undici';
 import { type RetryPolicy, retry } from '../../core/retry.ts';
 import { type Authorization, type CredentialLookup, createAuthorization, type TokenRequest } from './authorization.ts';
-import { decideRetry, networkFailure, protocolFailure, type RequestTarget, statusFailure } from './failure.ts';
+import {
+  decideRetry,
+  hintOfBundleYaml,
+  networkFailure,
+  type PlainHttpHint,
+  protocolFailure,
+  type RequestTarget,
+  statusFailure,
+} from './failure.ts';
 import { createTransport, type TransportSettings } from './transport.ts';
 
 export interface ClientSettings extends TransportSettings {
@@ -9,10 +17,18 @@ export interface ClientSettings extends TransportSettings {
   readonly retry?: RetryPolicy;
   /** The longest wait that a registry's Retry-After is granted. 60 s. */
   readonly maxRetryAfterMs?: number;
+  /** What a person does to reach a host without TLS. Default: what bundle.yaml wants. */
+  readonly plainHttpHint?: PlainHttpHint;
 }
 
 export interface RegistryRequest extends RequestTarget {
+  /** Default GET. */
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
+  /** Where to, when it is not `what` of the repository: an address that the registry gave ({@link RegistryReply}). */
+  readonly url?: URL;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Parts, end to end. Pieces of some 100 KiB let a slow connection be told from a dead one. */
+  readonly body?: RegistryBody;
   /** Statuses beside 2xx that are an answer and no failure. */
   readonly allow?: readonly number[];
 }
@@ -22,6 +38,19 @@ export interface RegistryAnswer {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** To be read to its end or destroyed. */
   readonly body: Dispatcher.ResponseData['body'];
+}
+
+export interface RegistryBody {
+  readonly parts: readonly Uint8Array[] | AsyncIterable<Uint8Array>;
+  readonly sizeBytes: number;
+}
+
+/** An answer whose body says nothing. */
+export interface RegistryReply {
+  readonly status: number;
+  readonly headers: RegistryAnswer['headers'];
+  /** Where to go on, from `Location`: absolute, with its query. Holds a secret of the registry's: never print it. */
+  readonly location?: URL;
 }
 
 export interface RegistryClient {
@@ -34,6 +63,17 @@ export interface RegistryClient {
     tooLarge: () => Error,
     signal?: AbortSignal,
   ): Promise<{ readonly status: number; readonly headers: RegistryAnswer['headers']; readonly bytes: Uint8Array }>;
+  /**
+   * One exchange that changes something, or asks whether something is there. Tried as often as `policy` says when `retried`; else
+   * once, for whoever must look first what became of it.
+   */
+  exchange(
+    request: RegistryRequest,
+    options?: { readonly retried?: boolean; readonly signal?: AbortSignal },
+  ): Promise<RegistryReply>;
+  /** `https://registry.example:5000`: the start of every address of the registry. */
+  originOf(host: string): string;
+  readonly policy: RetryPolicy;
   readonly bodyTimeoutMs: number;
   close(): Promise<void>;
 }
@@ -51,17 +91,27 @@ const API_HOSTS: ReadonlyMap<string, string> = new Map([['docker.io', 'registry-
 export function createRegistryClient(settings: ClientSettings): RegistryClient {
   const transport = createTransport(settings);
   const policy = settings.retry ?? DEFAULT_RETRY;
+  const plainHttpHint = settings.plainHttpHint ?? hintOfBundleYaml;
   const isPlainHttp = (host: string): boolean => settings.registries?.[host]?.plainHttp === true;
 
   const fetchOnce = async (
     url: URL,
     target: RequestTarget,
-    options: { method: 'GET' | 'POST'; headers: Record<string, string>; body?: string; signal?: AbortSignal },
+    options: {
+      method: NonNullable<RegistryRequest['method']>;
+      headers: Record<string, string>;
+      body?: string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+      signal?: AbortSignal;
+    },
   ): Promise<RegistryAnswer> => {
     try {
-      const { signal, ...rest } = options;
+      const { signal, body, ...rest } = options;
       const answer = await request(url, {
         ...rest,
+        // undici would end the connection after each HEAD, against servers that send a body with the answer.
+        ...(options.method === 'HEAD' ? { reset: false } : {}),
+        // undici takes any iterable; its types name the asynchronous ones alone.
+        ...(body === undefined ? {} : { body: body as string }),
         dispatcher: await transport.dispatcherFor(url, target.host),
         ...(signal === undefined ? {} : { signal }),
       });
@@ -69,7 +119,7 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
       answer.body.on('error', () => {});
       return { status: answer.statusCode, headers: answer.headers, body: answer.body };
     } catch (cause) {
-      throw networkFailure(target, cause, options.signal);
+      throw networkFailure(target, cause, options.signal, plainHttpHint);
     }
   };
 
@@ -101,7 +151,7 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
     });
     if (answer.status === 429 || answer.status >= 500) throw await failFrom(about, answer, url, signal);
     const bytes = await readStart(answer.body, MAX_TOKEN_BYTES, deadline(signal)).catch((cause) => {
-      throw networkFailure(about, cause, signal);
+      throw networkFailure(about, cause, signal, plainHttpHint);
     });
     const fail = () => statusFailure(about, { status: answer.status, body: bytes, from: target.host });
     return { status: answer.status, bytes, fail };
@@ -111,16 +161,17 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
     settings.credentials ?? (async () => undefined),
     requestToken,
     isPlainHttp,
+    plainHttpHint,
   );
 
   /** One attempt: with redirects and, after a 401, once more with what the challenge asks for. */
-  const attempt = async (wanted: RegistryRequest, signal?: AbortSignal): Promise<RegistryAnswer> => {
-    const scheme = isPlainHttp(wanted.host) ? 'http' : 'https';
-    const start = new URL(
-      `${scheme}://${API_HOSTS.get(wanted.host) ?? wanted.host}/v2/${wanted.repository}/${wanted.what}`,
-    );
-    let header = authorization.current(wanted);
-    for (let authorized = false; ; authorized = true) {
+  const attempt = async (wanted: RegistryRequest, signal?: AbortSignal): Promise<RegistryAnswer & { url: URL }> => {
+    const home = originOf(wanted.host);
+    const start = wanted.url ?? new URL(`${home}/v2/${wanted.repository}/${wanted.what}`);
+    // An address elsewhere (a storage's) has an authorization of its own. Ours stays with the registry.
+    const isHome = start.origin === home;
+    let header = isHome ? authorization.current(wanted) : undefined;
+    for (let authorized = !isHome; ; authorized = true) {
       const { answer, url } = await follow(start, wanted, header, signal);
       if (answer.status === 401 && url.origin === start.origin && !authorized) {
         const renewed = await authorization
@@ -135,7 +186,8 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
           continue;
         }
       }
-      if ((answer.status >= 200 && answer.status < 300) || wanted.allow?.includes(answer.status)) return answer;
+      if ((answer.status >= 200 && answer.status < 300) || wanted.allow?.includes(answer.status))
+        return { ...answer, url };
       throw await failFrom(wanted, answer, url, signal);
     }
   };
@@ -146,6 +198,7 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
     authorizationHeader: string | undefined,
     signal?: AbortSignal,
   ) => {
+    const method = wanted.method ?? 'GET';
     let url = start;
     let secret = authorizationHeader;
     for (let hops = 0; ; hops += 1) {
@@ -155,9 +208,11 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
         ...wanted.headers,
       };
       if (secret !== undefined) headers.authorization = secret;
+      if (wanted.body !== undefined) headers['content-length'] = String(wanted.body.sizeBytes);
       const answer = await fetchOnce(url, wanted, {
-        method: 'GET',
+        method,
         headers,
+        ...(wanted.body === undefined ? {} : { body: wanted.body.parts }),
         ...(signal === undefined ? {} : { signal }),
       });
       if (!REDIRECTS.has(answer.status)) return { answer, url };
@@ -165,13 +220,18 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
       const location = String(answer.headers.location ?? '');
       if (!URL.canParse(location, url.href)) throw protocolFailure(wanted, 'a redirect leads nowhere', location);
       const next = new URL(location, url.href);
+      if (method !== 'GET' && method !== 'HEAD') {
+        // What is sent is not sent twice, and not to whoever answers first.
+        const hint = 'Give the address that it redirects to.';
+        throw protocolFailure(wanted, 'the registry redirects what is sent', next.origin, hint);
+      }
       if (hops >= MAX_REDIRECTS) throw protocolFailure(wanted, 'too many redirects', next.origin);
       if (next.protocol !== 'https:' && !(next.protocol === 'http:' && isPlainHttp(next.host))) {
         throw protocolFailure(
           wanted,
           'a redirect leads to an address without TLS',
           next.origin,
-          `If that is meant, say so in bundle.yaml: registries: { "${next.host}": { plainHttp: true } }`,
+          plainHttpHint(next.host),
         );
       }
       // Storage behind a registry has an authorization of its own in the address. Ours stays with the registry, for
@@ -181,8 +241,41 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
     }
   };
 
+  const originOf = (host: string): string =>
+    new URL(`${isPlainHttp(host) ? 'http' : 'https'}://${API_HOSTS.get(host) ?? host}`).origin;
+
+  /** `Location` (RFC 9110 section 10.2.2), relative or absolute. */
+  const locationOf = (wanted: RegistryRequest, answer: RegistryAnswer, from: URL): URL | undefined => {
+    const text = answer.headers.location;
+    if (text === undefined) return undefined;
+    if (!URL.canParse(String(text), from.href)) throw protocolFailure(wanted, 'Location leads nowhere', 'no address');
+    const location = new URL(String(text), from.href);
+    location.hash = '';
+    if (location.protocol === 'https:' || location.origin === from.origin) return location;
+    // A registry behind a proxy that ends TLS often calls itself http: the way there is the one that we came by.
+    if (location.protocol === 'http:' && location.hostname === from.hostname) {
+      return new URL(`${from.origin}${location.pathname}${location.search}`);
+    }
+    if (location.protocol === 'http:' && isPlainHttp(location.host)) return location;
+    const saying = 'the upload would go on at an address without TLS';
+    throw protocolFailure(wanted, saying, location.origin, plainHttpHint(location.host));
+  };
+
+  const exchangeOnce = async (wanted: RegistryRequest, signal?: AbortSignal): Promise<RegistryReply> => {
+    const { url, ...answer } = await attempt(wanted, signal);
+    discard(answer);
+    const location = locationOf(wanted, answer, url);
+    return { status: answer.status, headers: answer.headers, ...(location === undefined ? {} : { location }) };
+  };
+
   return {
+    policy,
+    originOf,
     bodyTimeoutMs: transport.bodyTimeoutMs,
+    exchange: (wanted, { retried = false, signal } = {}) =>
+      retried
+        ? retry(() => exchangeOnce(wanted, signal), policy, decideRetry, signal === undefined ? {} : { signal })
+        : exchangeOnce(wanted, signal),
     open: (wanted, signal) =>
       retry(() => attempt(wanted, signal), policy, decideRetry, signal === undefined ? {} : { signal }),
     read: (wanted, maxBytes, tooLarge, signal) =>
@@ -199,7 +292,7 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
             if (bytes.byteLength > maxBytes) throw tooLarge();
             return { status: answer.status, headers: answer.headers, bytes };
           } catch (cause) {
-            throw networkFailure(wanted, cause, signal);
+            throw networkFailure(wanted, cause, signal, plainHttpHint);
           }
         },
         policy,

@@ -1,7 +1,9 @@
+import type { Digest } from '../../core/digest.ts';
 import { PortolanError } from '../../core/errors.ts';
 import { printable } from '../../core/printable.ts';
 import type { RetryDecision } from '../../core/retry.ts';
 import { AdapterError, type AdapterErrorCode } from '../errors.ts';
+import { writeVerdict } from './write-verdict.ts';
 
 /** Who was asked for what, as far as errors tell it. Holds no query string and no credentials. */
 export interface RequestTarget {
@@ -10,6 +12,12 @@ export interface RequestTarget {
   readonly repository: string;
   /** What of the repository: `manifests/1.4.0`, `blobs/sha256:…`. */
   readonly what: string;
+  /** What the account must be allowed there. Default `pull`. */
+  readonly access?: 'pull' | 'push' | 'delete';
+  /** A repository of the same registry that is read as well: a blob is mounted from it. */
+  readonly mountFrom?: string;
+  /** What is sent. */
+  readonly digest?: Digest;
 }
 
 const MAX_DETAILS = 3;
@@ -29,9 +37,15 @@ const TRANSIENT = new Set([
 
 /** Failures that are worth another try, and how long the server asked us to wait. */
 const retryable = new WeakMap<object, { readonly delayMs?: number }>();
+const statuses = new WeakMap<object, number>();
 
 export function decideRetry(failure: unknown): RetryDecision {
   return (failure instanceof Error ? retryable.get(failure) : undefined) ?? 'give-up';
+}
+
+/** The HTTP status that a failure tells of; `undefined` when there was no answer. */
+export function answeredStatus(failure: unknown): number | undefined {
+  return failure instanceof Error ? statuses.get(failure) : undefined;
 }
 
 /** What an answer outside 2xx means. `body` is the beginning of the answer's body. */
@@ -43,9 +57,13 @@ export function statusFailure(
   const said = registryMessage(answer.body);
   const via = answer.from === target.host ? '' : `, redirected to ${answer.from},`;
   const text = `${target.host}${via} answered HTTP ${status} for ${target.repository} ${target.what}${said ? `: ${said}` : ''}`;
-  const [code, hint] = verdict(status, target);
-  const error = new AdapterError(code, text, { found: `HTTP ${status}`, hint, at: { url: urlOf(target) } });
-  if (RETRIED_STATUSES.has(status)) {
+  const writes = target.access !== undefined && target.access !== 'pull';
+  const [code, hint] = writes ? writeVerdict(status, answer.body, target) : verdict(status, target);
+  // A digest in an error is a blob that is wrong: where the registry says so, not where it could not take it.
+  const blamed = code === 'BLOB_DIGEST_MISMATCH' && target.digest !== undefined ? { digest: target.digest } : {};
+  const error = new AdapterError(code, text, { found: `HTTP ${status}`, hint, at: { url: urlOf(target), ...blamed } });
+  statuses.set(error, status);
+  if (RETRIED_STATUSES.has(status) && code !== 'REGISTRY_FULL') {
     retryable.set(error, answer.retryAfterMs === undefined ? {} : { delayMs: answer.retryAfterMs });
   }
   return error;
@@ -72,12 +90,17 @@ function verdict(status: number, target: RequestTarget): [AdapterErrorCode, stri
 }
 
 /** What went wrong below HTTP. Aborts and our own errors pass through. */
-export function networkFailure(target: RequestTarget, cause: unknown, signal?: AbortSignal): unknown {
+export function networkFailure(
+  target: RequestTarget,
+  cause: unknown,
+  signal?: AbortSignal,
+  plainHttpHint: PlainHttpHint = hintOfBundleYaml,
+): unknown {
   // A time limit of ours ends a request through the same signal as a person does.
   if (signal?.aborted && !isTimeout(signal.reason)) return signal.reason;
   if (cause instanceof PortolanError || !(cause instanceof Error)) return cause;
   const code = innermostCode(cause);
-  const [ours, text, hint] = networkVerdict(code, cause.message, target);
+  const [ours, text, hint] = networkVerdict(code, cause.message, target, plainHttpHint);
   const error = new AdapterError(ours, `${describe(target)}: ${text}`, {
     cause,
     ...(code === undefined ? {} : { found: code }),
@@ -92,13 +115,10 @@ function networkVerdict(
   code: string | undefined,
   message: string,
   target: RequestTarget,
+  plainHttpHint: PlainHttpHint,
 ): [AdapterErrorCode, string, string] {
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'EPROTO') {
-    return [
-      'REGISTRY_UNTRUSTED',
-      'the port does not speak TLS',
-      `If ${target.host} is meant to speak plain HTTP, say so in bundle.yaml: registries: { "${target.host}": { plainHttp: true } }`,
-    ];
+    return ['REGISTRY_UNTRUSTED', 'the port does not speak TLS', plainHttpHint(target.host)];
   }
   if (code !== undefined && /CERT|SIGNATURE|ISSUER|^ERR_TLS|^ERR_SSL/.test(code)) {
     return [
@@ -136,6 +156,12 @@ function networkVerdict(
   ];
 }
 
+/** How a person says that a host is meant to be reached without TLS. */
+export type PlainHttpHint = (host: string) => string;
+
+export const hintOfBundleYaml: PlainHttpHint = (host) =>
+  `If ${host} is meant to speak plain HTTP, say so in bundle.yaml: registries: { "${host}": { plainHttp: true } }`;
+
 /** The registry broke the protocol in a way that another try would not mend. */
 export function protocolFailure(target: RequestTarget, text: string, found: string, hint?: string): AdapterError {
   return new AdapterError('REGISTRY_PROTOCOL', `${describe(target)}: ${text}`, {
@@ -168,7 +194,7 @@ function registryMessage(body: Uint8Array): string {
 }
 
 function describe(target: RequestTarget): string {
-  return `${target.host}, ${target.repository} ${target.what}`;
+  return `${target.host}, ${target.repository} ${target.what}`.replaceAll(/ +/g, ' ');
 }
 
 function urlOf(target: RequestTarget): string {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { createLimiter, type Limiter } from '../../core/limits.ts';
 import { FormatError } from '../../formats/errors.ts';
-import { decodeManifest, isManifestType, MAX_MANIFEST_BYTES, MEDIA_TYPES } from '../../formats/oci/manifest.ts';
+import { decodeManifest, isManifestType, MANIFEST_ACCEPT, MAX_MANIFEST_BYTES } from '../../formats/oci/manifest.ts';
 import { formatReference, type ImageReference, parseReference } from '../../formats/oci/reference.ts';
 import type { BlobStore, LocalBlob } from '../../ports/blobs.ts';
 import type { AcquiredImage, AcquireRequest, ImageSource } from '../../ports/images.ts';
@@ -27,9 +27,6 @@ export interface RegistrySource extends ImageSource {
 }
 
 const PARALLEL_TRANSFERS = 4;
-const ACCEPT = [MEDIA_TYPES.ociIndex, MEDIA_TYPES.ociManifest, MEDIA_TYPES.dockerList, MEDIA_TYPES.dockerManifest].join(
-  ', ',
-);
 
 /** Images of OCI registries (OCI distribution specification v1.1). It takes any reference: ask it last. */
 export function createRegistrySource(options: RegistrySourceOptions): RegistrySource {
@@ -90,7 +87,7 @@ function createSession(
   const running = new Set<Promise<unknown>>();
 
   const getManifest = async (what: string, allow: readonly number[] = []) => {
-    const wanted = { ...repository, what: `manifests/${what}`, headers: { accept: ACCEPT }, allow };
+    const wanted = { ...repository, what: `manifests/${what}`, headers: { accept: MANIFEST_ACCEPT }, allow };
     const tooLarge = () => manifestTooLarge(what);
     const answer = await limit(() => client.read(wanted, MAX_MANIFEST_BYTES, tooLarge, signal));
     if (answer.status === 404) return undefined;

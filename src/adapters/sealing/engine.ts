@@ -12,7 +12,7 @@ import type { DigestJob, EngineOptions, SealedPiece, SealedRun, SealingEngine } 
 import { AdapterError } from '../errors.ts';
 import { decodeFailure } from './failure.ts';
 import { type PieceFile, pieceDamaged, pieceReadFailure } from './piece-errors.ts';
-import { type OpenedHeader, openPieceHeader } from './piece-header.ts';
+import { createHeaderCache, type OpenedHeader } from './piece-header.ts';
 import { assertInside, inOrder } from './piece-runs.ts';
 import type { SealingReply, SealingRequest, SyncMode } from './requests.ts';
 
@@ -42,6 +42,8 @@ export function createSealingEngine(options: SealingEngineOptions = {}): Sealing
       }),
   });
 
+  const headers = createHeaderCache();
+
   async function hash(job: DigestJob, engineOptions: EngineOptions): Promise<Digest> {
     return (await pool.run({ ...engineOptions, prepare: () => ({ kind: 'digest', job }) })) as Digest;
   }
@@ -58,7 +60,7 @@ export function createSealingEngine(options: SealingEngineOptions = {}): Sealing
     const doubtful = new Map<unknown, PieceFile>();
     const openHeaderOf = async (piece: PieceFile) => {
       try {
-        return await openPieceHeader(piece, identities);
+        return await headers.open(piece, identities);
       } catch (error) {
         if (error instanceof FormatError) doubtful.set(error, piece);
         throw error;
@@ -86,7 +88,7 @@ export function createSealingEngine(options: SealingEngineOptions = {}): Sealing
   }
 
   function openRuns(
-    result: 'digest' | 'bytes',
+    result: 'digest' | 'bytes' | 'zero',
     runs: readonly SealedRun[],
     identities: readonly string[],
     engineOptions: EngineOptions,
@@ -123,6 +125,12 @@ export function createSealingEngine(options: SealingEngineOptions = {}): Sealing
       (await openRuns('digest', runs, identities, engineOptions)) as Digest,
     readSealed: async (runs, identities, engineOptions = {}) =>
       (await openRuns('bytes', runs, identities, engineOptions)) as Uint8Array,
-    close: () => pool.close(),
+    assertZero: async (runs, identities, engineOptions = {}) => {
+      await openRuns('zero', runs, identities, engineOptions);
+    },
+    close() {
+      headers.clear();
+      return pool.close();
+    },
   };
 }

@@ -13,11 +13,9 @@ import type { OpenJob } from '../../ports/sealing.ts';
 import { AdapterError } from '../errors.ts';
 import { BATCH_SEALED_BYTES, type BatchBuffers } from './batches.ts';
 import { closeSource, openSource, readFully, type SourceFile } from './local-files.ts';
-import { pieceDamaged, pieceReadFailure } from './piece-errors.ts';
+import { isZero, paddingNotZero, pieceDamaged, pieceReadFailure } from './piece-errors.ts';
 import { createPieceWriter } from './piece-writer.ts';
 import type { OpenRequest } from './requests.ts';
-
-const ZEROS = new Uint8Array(CHUNK_BYTES);
 
 /**
  * Reads a piece once: hashes the ciphertext, opens the chunks, writes the runs asked for. What was written is good only if
@@ -101,17 +99,10 @@ function assertZero(job: OpenJob, plain: Uint8Array, offsetBytes: number): void 
   for (const run of job.zeroRuns) {
     const start = Math.max(run.offsetBytes, offsetBytes);
     const end = Math.min(run.offsetBytes + run.lengthBytes, offsetBytes + plain.length);
-    for (let from = start; from < end; from += ZEROS.length) {
-      const to = Math.min(end, from + ZEROS.length);
+    for (let from = start; from < end; from += CHUNK_BYTES) {
+      const to = Math.min(end, from + CHUNK_BYTES);
       const bytes = plain.subarray(from - offsetBytes, to - offsetBytes);
-      if (Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) !== 0) {
-        throw new AdapterError('PIECE_PADDING_NOT_ZERO', 'the padding of a piece is not zero', {
-          at: { file: job.path, digest: job.expected.digest },
-          expected: 'zeros',
-          found: `other bytes between ${from} and ${to}`,
-          hint: 'Do not use this bundle; ask its publisher how it was made.',
-        });
-      }
+      if (!isZero(bytes)) throw paddingNotZero(job, from, to);
     }
   }
 }

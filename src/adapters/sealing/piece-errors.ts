@@ -43,3 +43,20 @@ export function pieceReadFailure(job: PieceFile, error: unknown): unknown {
   }
   return error;
 }
+
+const ZEROS = new Uint8Array(1024 * 1024);
+
+/** At most 1 MiB at a time. */
+export function isZero(bytes: Uint8Array): boolean {
+  return Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0;
+}
+
+/** Offsets are bytes of the piece's plaintext. */
+export function paddingNotZero(piece: PieceFile, from: number, to: number): AdapterError {
+  return new AdapterError('PIECE_PADDING_NOT_ZERO', 'the padding of a piece is not zero', {
+    at: { file: piece.path, digest: piece.expected.digest },
+    expected: 'zeros',
+    found: `other bytes between ${from} and ${to}`,
+    hint: 'Do not use this bundle; ask its publisher how it was made.',
+  });
+}

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { digestOf } from '../../core/digest.ts';
 import { headerLengthBytes, MAX_HEADER_BYTES, openHeader } from '../../formats/age/header.ts';
 import { FormatError } from '../../formats/errors.ts';
 import { readFailure } from './local-files.ts';
@@ -13,10 +14,37 @@ export interface OpenedHeader {
   readonly fileKey: Uint8Array;
 }
 
-/** Opens the header of a piece, on the calling thread. PIECE_MISSING, FILE_UNREADABLE, and what `openHeader` throws. */
-export async function openPieceHeader(piece: PieceFile, identities: readonly string[]): Promise<OpenedHeader> {
-  const header = await readHeader(piece);
-  return { header, fileKey: await openHeader(header, identities) };
+/** How many headers are remembered: a stream of blobs is in two or three pieces at a time. */
+const REMEMBERED = 8;
+
+export interface HeaderCache {
+  /** On the calling thread. PIECE_MISSING, FILE_UNREADABLE, and what `openHeader` throws. */
+  open(piece: PieceFile, identities: readonly string[]): Promise<OpenedHeader>;
+  /** Forgets every key. */
+  clear(): void;
+}
+
+/** A piece that is read in many runs has its file key unwrapped once: that costs more than opening a megabyte. */
+export function createHeaderCache(): HeaderCache {
+  const fileKeys = new Map<string, Promise<Uint8Array>>();
+  return {
+    async open(piece, identities) {
+      // The header itself is read each time: what is on the medium counts, not what was there before.
+      const header = await readHeader(piece);
+      const name = [header, ...identities].map((part) => digestOf(part)).join();
+      let fileKey = fileKeys.get(name);
+      if (fileKey === undefined) {
+        fileKey = openHeader(header, identities);
+        fileKey.catch(() => fileKeys.delete(name));
+        fileKeys.set(name, fileKey);
+        const [oldest] = fileKeys.keys();
+        if (fileKeys.size > REMEMBERED && oldest !== undefined) fileKeys.delete(oldest);
+      }
+      // A copy: whoever is done with a key wipes it.
+      return { header, fileKey: (await fileKey).slice() };
+    },
+    clear: () => fileKeys.clear(),
+  };
 }
 
 /** Reads a bounded prefix of the piece and cuts the header out of it. */

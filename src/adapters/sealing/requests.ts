@@ -29,8 +29,8 @@ export interface OpenRequest {
 export interface RunsRequest {
   readonly kind: 'runs';
   readonly runs: readonly (SealedRun & { readonly header: Uint8Array; readonly fileKey: Uint8Array })[];
-  /** The SHA-256 of what was opened, or the bytes. */
-  readonly result: 'digest' | 'bytes';
+  /** The SHA-256 of what was opened, or the bytes, or nothing once every byte was seen to be zero. */
+  readonly result: 'digest' | 'bytes' | 'zero';
 }
 
 /** What the engine asks of a worker. Keys travel by structured clone between threads of one process. */

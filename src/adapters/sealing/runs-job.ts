@@ -11,7 +11,7 @@ import {
 } from '../../formats/age/payload.ts';
 import { BATCH_SEALED_BYTES, type BatchBuffers } from './batches.ts';
 import { closeSource, openSource, readFully } from './local-files.ts';
-import { pieceDamaged, pieceReadFailure } from './piece-errors.ts';
+import { isZero, paddingNotZero, pieceDamaged, pieceReadFailure } from './piece-errors.ts';
 import type { RunsRequest, SealingReply } from './requests.ts';
 
 type Run = RunsRequest['runs'][number];
@@ -30,7 +30,8 @@ export function openRuns(request: RunsRequest, buffers: BatchBuffers, control: J
     try {
       openRun(run, buffers, control, (part) => {
         if (request.result === 'digest') hash.update(part);
-        else bytes.set(part, length);
+        else if (request.result === 'bytes') bytes.set(part, length);
+        else if (!isZero(part)) throw paddingNotZero(run, run.offsetBytes, run.offsetBytes + run.lengthBytes);
         length += part.length;
       });
     } catch (error) {
@@ -39,6 +40,7 @@ export function openRuns(request: RunsRequest, buffers: BatchBuffers, control: J
       run.fileKey.fill(0);
     }
   }
+  if (request.result === 'zero') return undefined;
   return request.result === 'digest' ? digestFromHex(hash.digest('hex')) : bytes;
 }
 

@@ -12,14 +12,20 @@ const COMMANDS: readonly (() => Promise<{ readonly spec: CommandSpec }>)[] = [
   () => import('./bundle-inspect.ts'),
   () => import('./bundle-verify.ts'),
   () => import('./bundle-unpack.ts'),
+  () => import('./bundle-copy.ts'),
   () => import('./bundle-sign.ts'),
+  () => import('./bundle-import.ts'),
+  () => import('./bundle-status.ts'),
+  () => import('./bundle-rollback.ts'),
+  () => import('./bundle-remove.ts'),
+  () => import('./bundle-gc.ts'),
 ];
 
 export async function bundleGroup(): Promise<GroupSpec> {
   const modules = await Promise.all(COMMANDS.map((load) => load()));
   return {
     name: 'bundle',
-    summary: 'pack, sign, check and open bundles',
+    summary: 'pack, sign, check, open and import bundles',
     description: 'Bundles carry an application across an air gap: sealed with age, signed with a cosign key.',
     commands: modules.map((module) => module.spec),
   };

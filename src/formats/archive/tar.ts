@@ -8,7 +8,8 @@
  *     116   8 gid       156  1 type       297 32 group name
  *
  * Times are 0, owners are 0 without names, modes are 0644 or 0755. A name that does not fit (100 bytes, or 155 + 100 split
- * at a `/`) or is not ASCII is carried by a pax header (POSIX.1-2001, `path`) before it. Same entries, same bytes.
+ * at a `/`) or is not ASCII, and a size of 8 GiB or more, are carried by a pax header (POSIX.1-2001, `path` and `size`)
+ * before the entry. Same entries, same bytes.
  */
 
 export interface TarFile {
@@ -21,12 +22,14 @@ export interface TarFile {
 }
 
 const BLOCK = 512;
+/** What an archive ends with. */
+export const TAR_END: Uint8Array = Buffer.alloc(2 * BLOCK);
 const SIZE_LIMIT = 8 ** 11;
 
 /** Entries in the order given: sort them first. @throws RangeError when a content has another length than it said. */
-export async function* encodeTar(files: readonly TarFile[]): AsyncGenerator<Uint8Array> {
-  for (const file of files) {
-    yield header(file);
+export async function* encodeTar(files: Iterable<TarFile> | AsyncIterable<TarFile>): AsyncGenerator<Uint8Array> {
+  for await (const file of files) {
+    yield tarHeader(file);
     let written = 0;
     for await (const chunk of file.open()) {
       written += chunk.length;
@@ -34,22 +37,26 @@ export async function* encodeTar(files: readonly TarFile[]): AsyncGenerator<Uint
       yield chunk;
     }
     if (written !== file.sizeBytes) throw new RangeError(`${file.path} changed its length while it was read`);
-    yield Buffer.alloc(padding(file.sizeBytes));
+    yield tarPadding(file.sizeBytes);
   }
-  yield Buffer.alloc(2 * BLOCK);
+  yield TAR_END;
 }
 
-function header(file: TarFile): Buffer {
-  if (file.sizeBytes >= SIZE_LIMIT) throw new RangeError(`${file.path} is too large for a ustar entry`);
+/** What stands before the content of a file. */
+export function tarHeader(file: Omit<TarFile, 'open'>): Uint8Array {
   const mode = file.executable ? 0o755 : 0o644;
   const split = splitName(file.path);
-  if (split !== undefined) return block(split, file.sizeBytes, mode, '0');
-  const record = paxRecord('path', file.path);
+  const isLarge = file.sizeBytes >= SIZE_LIMIT;
+  if (split !== undefined && !isLarge) return block(split, file.sizeBytes, mode, '0');
+  const records = Buffer.concat([
+    ...(split === undefined ? [paxRecord('path', file.path)] : []),
+    ...(isLarge ? [paxRecord('size', String(file.sizeBytes))] : []),
+  ]);
   return Buffer.concat([
-    block({ name: 'pax_header', prefix: '' }, record.length, 0o644, 'x'),
-    record,
-    Buffer.alloc(padding(record.length)),
-    block({ name: 'long_name', prefix: '' }, file.sizeBytes, mode, '0'),
+    block({ name: 'pax_header', prefix: '' }, records.length, 0o644, 'x'),
+    records,
+    tarPadding(records.length),
+    block(split ?? { name: 'long_name', prefix: '' }, isLarge ? 0 : file.sizeBytes, mode, '0'),
   ]);
 }
 
@@ -90,6 +97,7 @@ function octal(value: number, digits: number): string {
   return value.toString(8).padStart(digits, '0');
 }
 
-function padding(sizeBytes: number): number {
-  return (BLOCK - (sizeBytes % BLOCK)) % BLOCK;
+/** What stands behind the content of a file. */
+export function tarPadding(sizeBytes: number): Uint8Array {
+  return Buffer.alloc((BLOCK - (sizeBytes % BLOCK)) % BLOCK);
 }

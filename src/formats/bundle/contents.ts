@@ -8,7 +8,9 @@ import { canonicalJson } from '../../core/canonical-json.ts';
 import { type Digest, digestOf, isDigest } from '../../core/digest.ts';
 import { FormatError } from '../errors.ts';
 import { clashingPaths, isBundlePath } from './bundle-path.ts';
+import { SSL_MODES } from './definition-types.ts';
 import { CONTENTS_MEDIA_TYPE } from './media-types.ts';
+import { parseValuePath } from './value-path.ts';
 
 export const BLOB_ROLES = [
   'chart',
@@ -37,6 +39,28 @@ const text = z.string().min(1).max(4096);
 const bundlePath = z.string().refine(isBundlePath, 'a clean relative path');
 const pathSegment = z.string().refine((name) => isBundlePath(name) && !name.includes('/'), 'a file name');
 
+/** Shared with the lock. */
+export const imageValueSchema = z.strictObject({
+  path: text.refine((path) => parseValuePath(path) !== undefined, 'keys joined by dots'),
+  image: text,
+  part: z.enum(['reference', 'registry', 'repository', 'tag', 'digest']),
+});
+
+/** Shared with the lock, where the image may be left out. */
+export const databaseSchema = z.strictObject({
+  namespace: text,
+  host: text,
+  port: z.number().int().min(1).max(65535),
+  name: text,
+  user: text,
+  password: z.strictObject({ secret: text, key: text }),
+  sslMode: z.enum(SSL_MODES),
+  image: text,
+});
+
+/** Shared with the lock. */
+export const receiptSchema = z.strictObject({ recipients: z.array(text).min(1) });
+
 const contentsSchema = z.strictObject({
   mediaType: z.literal(CONTENTS_MEDIA_TYPE),
   name: pathSegment,
@@ -56,6 +80,7 @@ const contentsSchema = z.strictObject({
       version: text,
       digest,
       values: digest,
+      imageValues: z.array(imageValueSchema).min(1).optional(),
     }),
   ),
   images: z.array(
@@ -79,6 +104,8 @@ const contentsSchema = z.strictObject({
     z.strictObject({ path: bundlePath, kind: z.enum(['json', 'values']), provider: text.optional(), digest }),
   ),
   files: z.array(z.strictObject({ path: bundlePath, mode: z.number().int().min(0).max(0o777), digest })),
+  database: databaseSchema.optional(),
+  receipt: receiptSchema.optional(),
   sbomIndex: digest,
   blobs: z.array(z.strictObject({ digest, sizeBytes, roles: z.array(z.enum(BLOB_ROLES)).min(1) })),
 });
@@ -109,6 +136,9 @@ export function decodeContents(bytes: Uint8Array): Contents {
   const references = contents.images.map(({ reference }) => reference);
   const twice = references.find((reference, index) => references.indexOf(reference) !== index);
   if (twice !== undefined) throw invalid(`image ${twice} is listed twice`);
+  for (const { what, image } of imageUses(contents)) {
+    if (!references.includes(image)) throw invalid(`${what} names image ${image}, which is not listed`);
+  }
   const known = new Set<string>();
   for (const blob of contents.blobs) {
     if (known.has(blob.digest)) throw invalid(`blob ${blob.digest} is listed twice`);
@@ -129,6 +159,15 @@ function unpackedNames(contents: Contents): string[][] {
     contents.charts.flatMap(({ name }) => [`${name}.tgz`, `${name}.values.json`]),
     contents.modules.map(({ name }) => name),
     ...contents.modules.map(({ files }) => files.map(({ name }) => name)),
+  ];
+}
+
+function imageUses({ charts, database }: Contents): { what: string; image: string }[] {
+  return [
+    ...charts.flatMap(({ name, imageValues = [] }) =>
+      imageValues.map(({ path, image }) => ({ what: `chart ${name}, value ${path},`, image })),
+    ),
+    ...(database === undefined ? [] : [{ what: 'database', image: database.image }]),
   ];
 }
 

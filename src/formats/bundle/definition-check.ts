@@ -1,4 +1,6 @@
-import type { FormatError } from '../errors.ts';
+import { joinRecipients, parseRecipient, type Recipient } from '../age/recipients.ts';
+import { FormatError } from '../errors.ts';
+import { parseReference } from '../oci/reference.ts';
 import { isBundlePath } from './bundle-path.ts';
 import { problem, suggestionHint } from './definition-problems.ts';
 import type { Condition, Definition } from './definition-types.ts';
@@ -42,6 +44,9 @@ export function checkDefinition(definition: Definition, yaml: PositionedYaml): F
             }),
           ],
     ),
+    ...referenceProblems(definition, yaml),
+    ...databaseProblem(definition, yaml),
+    ...recipientProblems(definition, yaml),
     ...repeated(definition.platforms, ['platforms'], yaml),
     ...repeated(definition.audience, ['audience'], yaml),
   ];
@@ -58,10 +63,62 @@ function providerProblem(definition: Definition, yaml: PositionedYaml): FormatEr
   ];
 }
 
+function referenceProblems({ charts, database }: Definition, yaml: PositionedYaml): FormatError[] {
+  const named = [
+    ...charts.flatMap((chart) => chart.imageValues.map(({ image, key }) => ({ image, key: [...key, 'image'] }))),
+    ...(database?.image === undefined ? [] : [{ image: database.image, key: ['database', 'image'] }]),
+  ];
+  return named.flatMap(({ image, key }) => placed(() => parseReference(image), yaml, key).problems);
+}
+
+function databaseProblem({ database, modules }: Definition, yaml: PositionedYaml): FormatError[] {
+  if (database === undefined || modules.length > 0) return [];
+  return [
+    problem('`database` is for migrations, and there are no modules.', yaml, ['database'], {
+      which: 'key',
+      hint: 'Add `modules`, or remove `database`.',
+    }),
+  ];
+}
+
+/** Each must be whole, and all of one kind: import seals a receipt long after the mistake was made. */
+function recipientProblems({ receipt }: Definition, yaml: PositionedYaml): FormatError[] {
+  const key = (index: number) => ['receipt', 'recipients', index];
+  const parsed = receipt.recipients.map((text, index) => placed(() => parseRecipient(text), yaml, key(index)));
+  const problems = parsed.flatMap((one) => one.problems);
+  const recipients = parsed.flatMap(({ value }) => (value === undefined ? [] : [value]));
+  const other = recipients.findIndex(({ kind }) => kind !== recipients[0]?.kind);
+  if (problems.length > 0 || recipients.length === 0) return problems;
+  return [
+    ...placed<unknown>(() => joinRecipients(recipients as Recipient[]), yaml, key(other)).problems,
+    ...repeated(receipt.recipients, ['receipt', 'recipients'], yaml),
+  ];
+}
+
+/** What a parser of one value says, as a problem of the definition at the value's place. */
+function placed<T>(
+  parse: () => T,
+  yaml: PositionedYaml,
+  key: KeyPath,
+): { readonly value?: T; readonly problems: readonly FormatError[] } {
+  try {
+    return { value: parse(), problems: [] };
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause;
+    const { expected, found, hint = 'Correct the value.' } = cause;
+    const details = {
+      ...(expected === undefined ? {} : { expected }),
+      ...(found === undefined ? {} : { found }),
+      hint,
+    };
+    return { problems: [problem(`\`${keyPathText(key)}\`: ${cause.message}.`, yaml, key, details)] };
+  }
+}
+
 function conditionsOf(definition: Definition): { key: KeyPath; when: Condition }[] {
   const entries: readonly { key: KeyPath; when?: Condition }[] = [
     ...definition.charts,
-    ...definition.charts.flatMap((chart) => chart.parts),
+    ...definition.charts.flatMap((chart) => [...chart.parts, ...chart.imageValues]),
     ...definition.images.list,
     ...definition.modules,
     ...definition.configuration,

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { isBundlePath } from './bundle-path.ts';
+import { SSL_MODES } from './definition-types.ts';
+import { parseValuePath } from './value-path.ts';
 
 /**
  * The schema of bundle.yaml (docs/bundle-yaml.md). It describes what a person writes; src/formats/bundle/definition.ts turns
@@ -86,6 +88,27 @@ const chart = z
       .describe(
         'Files of a chart folder that are packed only under a condition, so that nothing of them is in the bundle.',
       ),
+    imageValues: z
+      .array(
+        z.strictObject({
+          path: z
+            .string()
+            .min(1)
+            .max(1024)
+            .refine((path) => parseValuePath(path) !== undefined, 'keys joined by dots, `\\.` for a dot in a key')
+            .describe(
+              'Where the value stands, such as `sections.core.image`. Keys joined by dots, `\\.` for a dot in a key.',
+            ),
+          image: z.string().min(1).max(512).describe('The image that it names: one that the bundle carries.'),
+          part: z
+            .enum(['reference', 'registry', 'repository', 'tag', 'digest'])
+            .default('reference')
+            .describe('What of the reference the value holds.'),
+          when,
+        }),
+      )
+      .default([])
+      .describe('Values that name images, so that import can point them to another registry.'),
     when,
   })
   .describe('A Helm chart and how it is installed.');
@@ -143,6 +166,41 @@ const module = z
     when,
   })
   .describe('A module of database migrations.');
+
+const database = z
+  .strictObject({
+    namespace: label('Namespace in which migrations run, and in which the Secret with the password is.'),
+    host: z
+      .string()
+      .max(253)
+      .regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$|^[0-9a-fA-F:]*:[0-9a-fA-F:]*$/, 'a host name or an address')
+      .describe('Host of the database as Pods of the namespace see it, such as the name of its Service.'),
+    port: z.int().min(1).max(65535).default(5432).describe('Its port.'),
+    name: z.string().min(1).max(63).describe('Name of the database.'),
+    user: z.string().min(1).max(63).describe('The role that migrates: the owner of the tables, or a superuser.'),
+    password: z
+      .strictObject({
+        secret: z
+          .string()
+          .max(253)
+          .regex(/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/, 'the name of a Secret')
+          .describe('Name of a Secret of the namespace.'),
+        key: z
+          .string()
+          .max(253)
+          .regex(/^[A-Za-z0-9._-]+$/, 'a key of a Secret: letters, digits, `-`, `_` and `.`')
+          .describe('Its key.'),
+      })
+      .describe('Where the cluster keeps the password. It is never in the bundle.'),
+    sslMode: z.enum(SSL_MODES).default('prefer').describe("As libpq's `sslmode`."),
+    image: z
+      .string()
+      .min(1)
+      .max(512)
+      .optional()
+      .describe('The image that migrates. Default: the one image whose repository ends in `/portolan`.'),
+  })
+  .describe('How migrations reach the database inside the cluster.');
 
 const json = z.union([
   relativePath('A JSON file; it keeps its file name.'),
@@ -222,11 +280,21 @@ export const definitionSchema = z
       .default({})
       .describe('How registries are reached, by `host:port`.'),
     modules: z.array(module).default([]).describe('Modules of database migrations.'),
+    database: database.optional(),
     configuration: z
       .strictObject({ json: z.array(json).default([]).describe('JSON documents.') })
       .default({ json: [] })
       .describe('Configuration that the product reads after it is installed.'),
     files: z.array(file).default([]).describe('Files of any size, such as the k3s binary.'),
+    receipt: z
+      .strictObject({
+        recipients: z
+          .array(z.string().min(1).max(4096))
+          .min(1)
+          .describe('age recipients (`age1…`): all classic, or all post-quantum.'),
+      })
+      .optional()
+      .describe('To whom the receipt of an import is sealed: the publisher.'),
   })
   .describe('The definition of a Portolan bundle: bundle.yaml.');
 

@@ -52,6 +52,7 @@ export function selectFrom(placed: PlacedDefinition, switches: Switches): Select
   const on = <T extends { readonly when?: Condition }>(items: readonly T[]) => items.filter(({ when }) => holds(when));
   const charts = on(definition.charts).map((chart) => ({
     ...chart,
+    imageValues: on(chart.imageValues),
     leftOut: chart.parts.filter((part) => !holds(part.when)).map((part) => part.path),
   }));
   const modules = on(definition.modules);
@@ -60,6 +61,7 @@ export function selectFrom(placed: PlacedDefinition, switches: Switches): Select
   throwAll([
     ...repeats(placed, charts, (chart) => chart.name, 'name of a chart'),
     ...repeats(placed, charts, (chart) => `${chart.namespace}/${chart.release}`, 'release'),
+    ...charts.flatMap((chart) => repeats(placed, chart.imageValues, ({ path }) => path, 'path under `imageValues`')),
     ...repeats(placed, modules, (module) => module.name, 'name of a module'),
     ...pathClashes(placed, files),
     ...pathClashes(placed, configuration),

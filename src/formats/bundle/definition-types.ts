@@ -24,6 +24,36 @@ export interface FeatureDefinition {
 /** A values file by its path, or values written in bundle.yaml itself. */
 export type ValuesLayer = { readonly file: string; readonly key: KeyPath } | { readonly inline: Values };
 
+/** What of a reference a chart keeps in one value. */
+export type ImagePart = 'reference' | 'registry' | 'repository' | 'tag' | 'digest';
+
+/** A value of a chart that names an image, so that import can point it to another registry. */
+export interface ImageValue {
+  /** See value-path.ts. */
+  readonly path: string;
+  /** A reference of the bundle, normalised. */
+  readonly image: string;
+  readonly part: ImagePart;
+}
+
+/** How the Pod that migrates reaches the database, inside the cluster. */
+export interface DatabaseDefinition {
+  readonly namespace: string;
+  readonly host: string;
+  readonly port: number;
+  readonly name: string;
+  readonly user: string;
+  /** A Secret of the namespace, and its key. */
+  readonly password: { readonly secret: string; readonly key: string };
+  readonly sslMode: SslMode;
+  /** The image that migrates, normalised. Default: the one image whose repository ends in `/portolan`. */
+  readonly image?: string;
+}
+
+/** As libpq's `sslmode` names them. */
+export const SSL_MODES = ['disable', 'prefer', 'require', 'verify-full'] as const;
+export type SslMode = (typeof SSL_MODES)[number];
+
 export interface ChartDefinition extends Entry {
   readonly name: string;
   readonly path: string;
@@ -32,6 +62,7 @@ export interface ChartDefinition extends Entry {
   readonly stage: 'data' | 'app';
   readonly values: readonly ValuesLayer[];
   readonly parts: readonly { readonly path: string; readonly when: Condition; readonly key: KeyPath }[];
+  readonly imageValues: readonly (ImageValue & Entry)[];
 }
 
 export interface ImageDefinition extends Entry {
@@ -95,6 +126,8 @@ export interface Definition {
   };
   readonly registries: ReadonlyMap<string, RegistryDefinition>;
   readonly modules: readonly ModuleDefinition[];
+  readonly database?: DatabaseDefinition;
   readonly configuration: readonly ConfigurationDefinition[];
   readonly files: readonly FileDefinition[];
+  readonly receipt: { readonly recipients: readonly string[] };
 }

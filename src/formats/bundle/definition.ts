@@ -1,8 +1,9 @@
 import { FormatError } from '../errors.ts';
+import { normaliseReference } from '../oci/reference.ts';
 import { checkDefinition } from './definition-check.ts';
 import { problem, problemsOf } from './definition-problems.ts';
 import { definitionSchema, type RawDefinition } from './definition-schema.ts';
-import type { Condition, Definition, ValuesLayer } from './definition-types.ts';
+import type { Condition, DatabaseDefinition, Definition, ValuesLayer } from './definition-types.ts';
 import { type KeyPath, type PositionedYaml, parsePositionedYaml, throwAll } from './definition-yaml.ts';
 import { PIECE_SIZE_MAX_BYTES } from './placement.ts';
 
@@ -69,6 +70,12 @@ function normalise(raw: RawDefinition, yaml: PositionedYaml): Definition {
         when: condition(part.when),
         key: ['charts', index, 'parts', number],
       })),
+      imageValues: chart.imageValues.map(({ path, image, part, when }, number) => ({
+        path,
+        image: reference(image),
+        part,
+        ...entry(['charts', index, 'imageValues', number], when),
+      })),
       ...entry(['charts', index], chart.when),
     })),
     images: {
@@ -98,6 +105,7 @@ function normalise(raw: RawDefinition, yaml: PositionedYaml): Definition {
       requires: module.requires,
       ...entry(['modules', index], module.when),
     })),
+    ...(raw.database === undefined ? {} : { database: database(raw.database) }),
     configuration: raw.configuration.json.map((item, index) => {
       const { source, path, when } =
         typeof item === 'string' ? { source: item, path: undefined, when: undefined } : item;
@@ -110,6 +118,7 @@ function normalise(raw: RawDefinition, yaml: PositionedYaml): Definition {
       mode: Number.parseInt(file.mode, 8),
       ...entry(['files', index], file.when),
     })),
+    receipt: { recipients: raw.receipt?.recipients.map((text) => text.trim()) ?? [] },
   };
 }
 
@@ -128,6 +137,19 @@ function valuesLayers(values: RawDefinition['charts'][number]['values'], key: Ke
   return values.map((item, index) =>
     typeof item === 'string' ? { file: item, key: [...key, index] } : { inline: item },
   );
+}
+
+function database({ image, ...rest }: NonNullable<RawDefinition['database']>): DatabaseDefinition {
+  return image === undefined ? rest : { ...rest, image: reference(image) };
+}
+
+/** What is no reference stays as it is: the check names it together with everything else. */
+function reference(text: string): string {
+  try {
+    return normaliseReference(text);
+  } catch {
+    return text;
+  }
 }
 
 /** The format allows smaller ones; they would only make a bundle slow. */

@@ -36,7 +36,8 @@ function differences(what: LockChange['what'], before: Named, after: Named): Loc
 }
 
 function facts(lock: BundleLock): Named {
-  const { name, version, sequence, audience, platforms, provider, valuesFiles, signers, pieceSizeBytes } = lock;
+  const { name, version, sequence, audience, platforms, provider, valuesFiles, signers, pieceSizeBytes, receipt } =
+    lock;
   const entries = {
     name,
     version,
@@ -47,6 +48,8 @@ function facts(lock: BundleLock): Named {
     'values files': (valuesFiles ?? []).join(', '),
     signers: signers.join(', '),
     'piece size': `${pieceSizeBytes} bytes`,
+    database: databaseText(lock),
+    'recipients of receipts': (receipt?.recipients ?? []).join(', '),
   };
   return new Map(Object.entries(entries).filter(([, value]) => value !== ''));
 }
@@ -65,7 +68,19 @@ function charts(lock: BundleLock): Named {
 }
 
 function values(lock: BundleLock): Named {
-  return new Map(lock.charts.map((chart) => [chart.name, chart.values.digest]));
+  return new Map<string, string>(
+    lock.charts.flatMap(({ name, values: { digest }, imageValues = [] }) => [
+      [name, digest] as const,
+      ...imageValues.map(({ path, image, part }) => [`${name}: image value ${path}`, `${part} of ${image}`] as const),
+    ]),
+  );
+}
+
+function databaseText({ database }: BundleLock): string {
+  if (database === undefined) return '';
+  const { namespace, host, port, name, user, password, sslMode, image } = database;
+  const by = image === undefined ? '' : ` by ${image}`;
+  return `${user} at ${host}:${port}/${name} (${sslMode}) from ${namespace}, Secret ${password.secret}/${password.key}${by}`;
 }
 
 function images(lock: BundleLock): Named {

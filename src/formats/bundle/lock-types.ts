@@ -1,4 +1,5 @@
 import type { Digest } from '../../core/digest.ts';
+import type { DatabaseDefinition, ImageValue } from './definition-types.ts';
 
 /** bundle.lock.json, media type application/vnd.portolan.bundle.lock.v1+json. Every reference of bundle.yaml, by digest. */
 export interface BundleLock {
@@ -25,6 +26,10 @@ export interface BundleLock {
   readonly modules: readonly LockedModule[];
   readonly configuration: readonly LockedConfiguration[];
   readonly files: readonly LockedFile[];
+  /** Absent unless there are modules. */
+  readonly database?: DatabaseDefinition;
+  /** Absent when receipts are not sealed. */
+  readonly receipt?: { readonly recipients: readonly string[] };
 }
 
 interface Pinned {
@@ -43,6 +48,8 @@ export interface LockedChart extends Pinned {
   /** Path in bundle.yaml. */
   readonly source: string;
   readonly values: Pinned;
+  /** Absent when there are none. */
+  readonly imageValues?: readonly ImageValue[];
 }
 
 export interface LockedImage {

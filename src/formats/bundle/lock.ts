@@ -3,6 +3,7 @@ import { canonicalJson } from '../../core/canonical-json.ts';
 import { type Digest, isDigest } from '../../core/digest.ts';
 import { FormatError } from '../errors.ts';
 import { isBundlePath } from './bundle-path.ts';
+import { databaseSchema, imageValueSchema, receiptSchema } from './contents.ts';
 import type { BundleLock } from './lock-types.ts';
 
 /**
@@ -47,6 +48,7 @@ const schema = z.strictObject({
       version: text,
       source,
       values: z.strictObject(pinned),
+      imageValues: z.array(imageValueSchema).min(1).optional(),
     }),
   ),
   images: z.array(
@@ -77,6 +79,8 @@ const schema = z.strictObject({
     }),
   ),
   files: z.array(z.strictObject({ ...pinned, path: bundlePath, source, mode: z.int().min(0).max(0o777) })),
+  database: databaseSchema.extend({ image: text.optional() }).optional(),
+  receipt: receiptSchema.optional(),
 });
 
 /**

@@ -8,6 +8,8 @@ export interface ChartMetadata {
   readonly name: string;
   readonly version: string;
   readonly dependencies: readonly ChartDependency[];
+  /** The range of Kubernetes versions that the chart takes. */
+  readonly kubeVersion?: string;
 }
 
 export interface ChartDependency {
@@ -36,6 +38,7 @@ const schema = z.looseObject({
   apiVersion: z.string().min(1),
   name: z.string().regex(/^(?!\.{1,2}$)[^/\\\0]+$/, 'a name without `/`'),
   version: z.coerce.string().refine((text) => semver.valid(text, { loose: true }) !== null, 'a SemVer version'),
+  kubeVersion: z.coerce.string().nullish(),
   dependencies,
 });
 
@@ -43,7 +46,9 @@ const schema = z.looseObject({
 export function decodeChartYaml(text: string, file: string): ChartMetadata {
   const [document] = parseHelmYaml(text, file, 'CHART_INVALID');
   const metadata = parse(schema, document?.value ?? {}, file);
-  return { name: metadata.name, version: metadata.version, dependencies: clean(metadata.dependencies) };
+  const { name, version, kubeVersion } = metadata;
+  const range = kubeVersion === undefined || kubeVersion === null || kubeVersion === '' ? {} : { kubeVersion };
+  return { name, version, dependencies: clean(metadata.dependencies), ...range };
 }
 
 /** requirements.yaml of an apiVersion v1 chart. @throws FormatError CHART_INVALID. */

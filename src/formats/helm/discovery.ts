@@ -1,5 +1,6 @@
 import { FormatError } from '../errors.ts';
-import { isValuesMap } from './values.ts';
+import { splitDocuments } from './rendered-documents.ts';
+import { isValuesMap, type ValuesMap } from './values.ts';
 import { parseHelmYaml } from './yaml.ts';
 
 /**
@@ -35,6 +36,14 @@ const POD_SPEC: Readonly<Record<string, readonly string[]>> = {
   Job: ['spec', 'template', 'spec'],
   CronJob: ['spec', 'jobTemplate', 'spec', 'template', 'spec'],
 };
+
+/** The Pod's spec that an object carries, if it is of a kind that does. */
+export function podSpecOf(object: ValuesMap): ValuesMap | undefined {
+  const path =
+    typeof object.kind === 'string' && Object.hasOwn(POD_SPEC, object.kind) ? POD_SPEC[object.kind] : undefined;
+  const spec = path?.reduce<unknown>((value, key) => (isValuesMap(value) ? value[key] : undefined), object);
+  return isValuesMap(spec) ? spec : undefined;
+}
 
 const POD_IMAGES = [
   'initContainers[].image',
@@ -137,36 +146,6 @@ function* walk(value: unknown, rest: readonly string[], trail: string): Generato
   } else if (isValuesMap(value) && Object.hasOwn(value, step)) {
     yield* walk(value[step], after, trail === '' ? step : `${trail}.${step}`);
   }
-}
-
-interface DocumentText {
-  readonly template: string;
-  readonly text: string;
-  /** Line of the rendered stream at which the text begins, from 1. */
-  readonly line: number;
-}
-
-function* splitDocuments(rendered: string): Generator<DocumentText> {
-  let start = 0;
-  let startLine = 1;
-  let line = 1;
-  for (let offset = 0; offset <= rendered.length; line++) {
-    const end = rendered.indexOf('\n', offset);
-    const next = end < 0 ? rendered.length + 1 : end + 1;
-    if (/^---(?:\s|$)/.test(rendered.slice(offset, Math.min(offset + 4, next)))) {
-      if (offset > start) yield documentText(rendered.slice(start, offset), startLine);
-      start = offset;
-      startLine = line;
-    }
-    offset = next;
-  }
-  if (start < rendered.length) yield documentText(rendered.slice(start), startLine);
-}
-
-function documentText(text: string, line: number): DocumentText {
-  // Only the comment that helm itself puts under the separator counts: a template can write further ones.
-  const template = /^(?:---[^\n]*\n)?# Source: ([^\n]*)\n/.exec(text)?.[1] ?? '';
-  return { template: template.trim(), text, line };
 }
 
 function invalid(message: string, at: readonly string[], context: Context, found?: string): FormatError {

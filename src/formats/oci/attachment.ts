@@ -52,6 +52,29 @@ export function subjectsOfPayload(bytes: Uint8Array): readonly Digest[] {
   return subjects.map((entry) => `sha256:${String(member(member(entry, 'digest'), 'sha256'))}`).filter(isDigest);
 }
 
+/** By the media type of what cosign stores. */
+const COSIGN_TYPES: readonly [RegExp, (typeof COSIGN_SUFFIXES)[number]][] = [
+  [/^application\/vnd\.dev\.cosign\.simplesigning\.v1\+json$/, 'sig'],
+  [/^application\/vnd\.dsse\.envelope\.v1\+json$/, 'att'],
+  [/^(?:text\/spdx|spdx\+|application\/vnd\.cyclonedx|application\/vnd\.syft)/, 'sbom'],
+];
+
+/**
+ * The tag under which cosign looks for an attachment without `subject`. `payload` is its first layer. An SBOM names
+ * no subject and is the image's. `undefined` when it is none of cosign's, or names none of the digests in `known`.
+ */
+export function cosignTagOf(
+  manifest: { readonly layers: readonly Descriptor[] },
+  payload: Uint8Array,
+  image: { readonly digest: Digest; readonly known: readonly Digest[] },
+): string | undefined {
+  const type = manifest.layers[0]?.mediaType ?? '';
+  const suffix = COSIGN_TYPES.find(([pattern]) => pattern.test(type))?.[1];
+  const named = subjectsOfPayload(payload).find((digest) => image.known.includes(digest));
+  const subject = named ?? (suffix === 'sbom' ? image.digest : undefined);
+  return suffix === undefined || subject === undefined ? undefined : `sha256-${hexOf(subject)}.${suffix}`;
+}
+
 function parse(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(bytes));

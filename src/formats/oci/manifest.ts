@@ -24,6 +24,14 @@ export const MEDIA_TYPES = {
   dockerConfig: 'application/vnd.docker.container.image.v1+json',
 } as const;
 
+/** `Accept` for whatever {@link decodeManifest} reads. */
+export const MANIFEST_ACCEPT = [
+  MEDIA_TYPES.ociIndex,
+  MEDIA_TYPES.ociManifest,
+  MEDIA_TYPES.dockerList,
+  MEDIA_TYPES.dockerManifest,
+].join(', ');
+
 /** What the distribution specification calls the least that a registry must accept, and more than any real image needs. */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 /** A configuration carries the build's history: rarely above 100 KiB. */
@@ -120,6 +128,10 @@ export function decodeManifest(
 /** Whether a media type names an image manifest or an index that {@link decodeManifest} reads. */
 export function isManifestType(mediaType: string): boolean {
   return MANIFEST_TYPES.includes(mediaType) || INDEX_TYPES.includes(mediaType);
+}
+
+export function isIndexType(mediaType: string): boolean {
+  return INDEX_TYPES.includes(mediaType);
 }
 
 /** The platform that an image's configuration names. Raises FormatError MANIFEST_INVALID or MANIFEST_TOO_LARGE. */

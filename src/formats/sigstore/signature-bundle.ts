@@ -93,6 +93,11 @@ export function readKeyHint(bundleBytes: Uint8Array, file?: string): KeyHint {
   return decodeSignatureBundle(bundleBytes, file).keyHint;
 }
 
+/** The manifest that a signature says it is of, unchecked; `undefined` when it is no statement about a manifest. */
+export function readSubject(bundleBytes: Uint8Array, file?: string): Digest | undefined {
+  return decodeStatement(decodeSignatureBundle(bundleBytes, file).payload)?.subject;
+}
+
 interface DecodedBundle {
   readonly keyHint: KeyHint;
   readonly payload: Uint8Array;

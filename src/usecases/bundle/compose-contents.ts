@@ -5,6 +5,7 @@ import { CONTENTS_MEDIA_TYPE } from '../../formats/bundle/media-types.ts';
 import { formatPlatform } from '../../formats/oci/platform.ts';
 import type { LocalBlob } from '../../ports/blobs.ts';
 import type { AcquiredImage } from '../../ports/images.ts';
+import { migratingImages } from './lock-image-uses.ts';
 
 export interface ComposedContents {
   readonly contents: Contents;
@@ -47,7 +48,7 @@ export function composeContents(
     ...(lock.provider === undefined ? {} : { provider: lock.provider }),
     features: { ...lock.features },
     signers: [...signers].sort(),
-    charts: lock.charts.map(({ name, release, namespace, stage, version, digest, values }) => ({
+    charts: lock.charts.map(({ name, release, namespace, stage, version, digest, values, imageValues }) => ({
       name,
       release,
       namespace,
@@ -55,6 +56,7 @@ export function composeContents(
       version,
       digest: add(digest, 'chart'),
       values: add(values.digest, 'values'),
+      ...(imageValues === undefined ? {} : { imageValues: imageValues.map((value) => ({ ...value })) }),
     })),
     images: images.map((image) => {
       const manifests = new Set<Digest>(image.manifests.map(({ descriptor }) => descriptor.digest));
@@ -89,10 +91,22 @@ export function composeContents(
       digest: add(digest, 'configuration'),
     })),
     files: lock.files.map(({ path, mode, digest }) => ({ path, mode, digest: add(digest, 'file') })),
+    ...(lock.database === undefined
+      ? {}
+      : { database: { ...lock.database, image: migratingImage(lock.database, images) } }),
+    ...(lock.receipt === undefined ? {} : { receipt: { recipients: [...lock.receipt.recipients] } }),
     sbomIndex: add(sbomIndex.digest, 'sbom-index', sbomIndex),
   };
   const listed = [...roles]
     .map(([digest, of]) => ({ digest, sizeBytes: sources.get(digest)?.sizeBytes ?? 0, roles: [...of].sort() }))
     .sort((a, b) => (a.digest < b.digest ? -1 : 1));
   return { contents: { ...contents, blobs: listed }, sources };
+}
+
+function migratingImage(database: NonNullable<BundleLock['database']>, images: readonly AcquiredImage[]): string {
+  const references = images.map(({ reference }) => reference);
+  const image = database.image ?? migratingImages(references)[0];
+  // The lock was checked for it.
+  if (image === undefined) throw new Error('no image migrates the database');
+  return image;
 }

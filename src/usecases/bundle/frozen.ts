@@ -6,6 +6,7 @@ import { normaliseReference } from '../../formats/oci/reference.ts';
 import { UseCaseError } from '../errors.ts';
 import { readLock, withImageBlobs } from './lock.ts';
 import { type Project, readProject } from './lock-definition.ts';
+import { requireImages } from './lock-image-uses.ts';
 import { acquireAll, lockedImage } from './lock-images.ts';
 import { collectInputs, imageSettings, type LocalInputs } from './lock-inputs.ts';
 import type { LockDependencies, LockOptions, PreparedBundle, Selection } from './lock-types.ts';
@@ -32,6 +33,11 @@ export async function prepareFrozen(
   }
   const inputs = await collectInputs(project, selectionOf(project, lock), dependencies, options);
   requireSame(project, lock, inputs);
+  requireImages(
+    project,
+    inputs,
+    lock.images.map(({ reference }) => reference),
+  );
   const images = await acquireAll(
     lock.images.map(({ reference, digest, attachments, found }) => ({
       reference,

@@ -61,6 +61,9 @@ export async function collectInputs(
       modules: modules.entries,
       configuration: configuration.entries,
       files: files.entries,
+      // Without a module there is nothing to reach it for.
+      ...(definition.database === undefined || modules.entries.length === 0 ? {} : { database: definition.database }),
+      ...(definition.receipt.recipients.length === 0 ? {} : { receipt: definition.receipt }),
     },
     blobs: new Map(blobs.map((blob) => [blob.digest, blob])),
     charts: charts.renderable,
@@ -101,6 +104,9 @@ async function collectCharts(
       source: chart.path,
       ...pinned(archive),
       values: pinned(values.blob),
+      ...(chart.imageValues.length === 0
+        ? {}
+        : { imageValues: chart.imageValues.map(({ path, image, part }) => ({ path, image, part })) }),
     });
   }
   return { entries, blobs, renderable };

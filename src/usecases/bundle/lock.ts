@@ -5,6 +5,7 @@ import type { BundleLock } from '../../formats/bundle/lock-types.ts';
 import type { LocalBlob } from '../../ports/blobs.ts';
 import type { AcquiredImage } from '../../ports/images.ts';
 import { decodeText, type Project, readProject } from './lock-definition.ts';
+import { requireImages } from './lock-image-uses.ts';
 import { acquireAll, findImages, lockedImage } from './lock-images.ts';
 import { collectInputs, imageSettings } from './lock-inputs.ts';
 import type { LockDependencies, LockOptions, PreparedBundle, Selection } from './lock-types.ts';
@@ -25,6 +26,11 @@ export async function lockBundle(
   const project = await readProject(definitionPath, dependencies.files);
   const inputs = await collectInputs(project, selection, dependencies, options);
   const wanted = await findImages(project, inputs, dependencies, options);
+  requireImages(
+    project,
+    inputs,
+    wanted.map(({ reference }) => reference),
+  );
   const { platforms } = inputs.selected;
   const images = await acquireAll(
     wanted.map(({ reference, found }) => ({ reference, found, platforms })),

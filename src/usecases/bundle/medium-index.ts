@@ -49,20 +49,20 @@ export async function signatureReferrers(medium: Medium, subject: Digest): Promi
   return found;
 }
 
-/** index.json without the bundle of this tag and without what hangs on it. */
-export async function withoutTag(medium: Medium, tag: string): Promise<Descriptor[]> {
+/** index.json without the bundles of these tags and without what hangs on them. */
+export async function withoutTag(medium: Medium, ...tags: readonly string[]): Promise<Descriptor[]> {
   const bundles = new Map((await bundleEntries(medium)).map((entry) => [entry.descriptor.digest, entry.tag]));
   const kept: Descriptor[] = [];
   for (const entry of await medium.readIndex()) {
     const tagged = bundles.get(entry.digest);
     if (tagged !== undefined) {
       // A bundle that cannot be read stays: copying one file again may mend it.
-      if (tagged !== tag) kept.push(entry);
+      if (!tags.includes(tagged)) kept.push(entry);
       continue;
     }
     const subject = (await linksOf(medium, entry.digest))?.subject?.digest;
     // What hangs on nothing that could be told, or on what goes, goes as well.
-    if (subject !== undefined && bundles.get(subject) !== tag) kept.push(entry);
+    if (subject !== undefined && !tags.includes(bundles.get(subject) ?? '')) kept.push(entry);
   }
   return kept;
 }

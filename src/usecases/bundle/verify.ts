@@ -1,10 +1,11 @@
 import type { Digest } from '../../core/digest.ts';
-import { PortolanError } from '../../core/errors.ts';
+import type { PortolanError } from '../../core/errors.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
 import type { Trust } from '../../formats/sigstore/trust.ts';
 import type { Medium } from '../../ports/medium.ts';
 import type { Progress } from '../../ports/progress.ts';
 import type { SealingEngine } from '../../ports/sealing.ts';
+import { collect } from '../refuse.ts';
 import { runAll } from '../run-all.ts';
 import { assertBundleFile, checkBundleFile } from './bundle-file.ts';
 import { type OpenedLists, openLists } from './open-lists.ts';
@@ -56,7 +57,7 @@ export async function verifyBundle(
   const bundle = await resolveBundle(medium, request.tag);
   const { manifest } = bundle;
   const problems: PortolanError[] = [];
-  const note = collectInto(problems);
+  const note = (check: () => Promise<void>) => collect(problems, check);
 
   const signatures = await readSignatures(medium, bundle, request.trust.keys);
   const accepted = acceptedKeys(signatures);
@@ -117,22 +118,12 @@ export async function verifyBundle(
   };
 }
 
-/** Faults of this run: they say nothing about the bundle. */
-const OWN_FAULTS = new Set<string>(['WORKER_DIED', 'ENGINE_CLOSED']);
-
-/** Turns errors that describe the bundle into entries of a list; anything else (an abort, a defect) goes on up. */
-function collectInto(problems: PortolanError[]): (check: () => Promise<void>) => Promise<void> {
-  return async (check) => {
-    try {
-      await check();
-    } catch (error) {
-      if (!(error instanceof PortolanError) || OWN_FAULTS.has(error.code)) throw error;
-      problems.push(error);
-    }
-  };
-}
-
-async function checkPiece(
+/**
+ * Reads a piece whole: its digest, every chunk, the padding, and every blob that lies whole in it.
+ *
+ * @throws what `checkBundleFile` and the engine throw
+ */
+export async function checkPiece(
   medium: Medium,
   engine: SealingEngine,
   layer: Descriptor,

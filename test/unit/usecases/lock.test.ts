@@ -113,6 +113,36 @@ describe('a lock', () => {
     ]);
   });
 
+  const AGENT = 'images: { layouts: [../images], list: [registry.example/web:1.0, registry.example/shop:1.0] }';
+  const MIGRATED = `${HEAD}features: { shop: { default: true } }
+modules: [{ name: core, path: modules/core, when: features.shop }]
+receipt: { recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p] }
+database: { namespace: cms, host: db, name: cms, user: postgres, password: { secret: auth, key: password }, image: registry.example/shop:1.0 }
+`;
+
+  it('says how migrations reach their database, only while there are migrations', async () => {
+    await writeProject();
+    await project.write({ 'bundle.yaml': `${MIGRATED}${AGENT}\n` });
+    const locked = (await lock()).lock;
+    expect(locked.database).toMatchObject({ host: 'db', image: 'registry.example/shop:1.0' });
+    expect(locked.receipt?.recipients).toHaveLength(1);
+    expect((await lock({ features: { shop: false } })).lock.database).toBeUndefined();
+    await save();
+    expect((await frozen()).lock).toEqual(locked);
+    await project.write({ 'bundle.yaml': `${MIGRATED.replace('host: db', 'host: other')}${AGENT}\n` });
+    expect(await raisedCodes(frozen)).toEqual(['UseCaseError LOCK_STALE']);
+  });
+
+  it('refuses an image that migrates and is not carried, or that cannot be told', async () => {
+    await writeProject();
+    await project.write({ 'bundle.yaml': `${MIGRATED.replace('shop:1.0', 'shp:1.0')}${AGENT}\n` });
+    const unknown = await raised(() => lock());
+    expect([unknown.code, unknown.at?.key]).toEqual(['DEFINITION_INVALID', 'database.image']);
+    expect(unknown.hint).toContain('registry.example/shop:1.0');
+    await project.write({ 'bundle.yaml': `${MIGRATED.replace(', image: registry.example/shop:1.0', '')}${AGENT}\n` });
+    expect(await raisedCodes(() => lock())).toEqual(['FormatError DEFINITION_INVALID']);
+  });
+
   it('names the publishers that may sign by the hints of their keys', async () => {
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
     await project.write({

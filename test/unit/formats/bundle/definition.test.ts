@@ -1,3 +1,4 @@
+import { generateHybridIdentity, generateX25519Identity, identityToRecipient } from 'age-encryption';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeDefinition } from '../../../../src/formats/bundle/definition.ts';
@@ -7,6 +8,9 @@ import { raised, raisedCodes } from '../../../support/raised.ts';
 
 const MINIMAL = 'name: demo\nversion: 1.0.0\nsequence: 1\n';
 const decode = (text: string) => decodeDefinition(text, 'bundle.yaml');
+
+/** Made for this test; nobody has their identities. */
+const CLASSIC = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';
 
 const FULL = `${MINIMAL}
 audience: [plant-7]
@@ -24,6 +28,7 @@ charts:
     release: site
     namespace: cms
     values: [web.yaml, { replicas: 2 }]
+    imageValues: [{ path: 'image.a\\.b', image: 'nginx:1', part: repository, when: features.shop }, { path: i, image: 'x.example/a:1' }]
     when: '!features.shop'
 images:
   list: [registry.example/a:1, { reference: registry.example/b:1, when: features.shop }]
@@ -31,9 +36,14 @@ images:
   paths: [{ kind: Cluster, path: 'spec.pods[].image' }]
 registries: { 'registry.example:5000': { plainHttp: true, caFile: ca.pem } }
 modules: [{ name: core, path: m }, { name: shop, path: s, requires: [core] }]
+database: { namespace: cms, host: db, name: cms, user: postgres, password: { secret: db-auth, key: password } }
 configuration: { json: [a/site.json, { source: b.json, path: c/d.json }] }
 files: [{ path: bin/k3s, source: ../k3s, mode: '0755' }]
+receipt: { recipients: [${CLASSIC}] }
 `;
+
+const DATABASE = '{namespace: cms, host: db, name: cms, user: u, password: {secret: auth, key: k}}';
+const MODULE = `${MINIMAL}modules: [{name: core, path: m}]\n`;
 
 describe('bundle.yaml', () => {
   it('takes a definition with every key', () => {
@@ -51,6 +61,12 @@ describe('bundle.yaml', () => {
     expect(definition.files[0]?.mode).toBe(0o755);
     expect(definition.configuration.map(({ path }) => path)).toEqual(['json/site.json', 'json/c/d.json']);
     expect(definition.registries.get('registry.example:5000')).toEqual({ plainHttp: true, caFile: 'ca.pem' });
+    expect(definition.charts[1]?.imageValues).toMatchObject([
+      { path: 'image.a\\.b', image: 'docker.io/library/nginx:1', part: 'repository', when: { feature: 'shop' } },
+      { path: 'i', image: 'x.example/a:1', part: 'reference' },
+    ]);
+    expect(definition.database).toMatchObject({ port: 5432, sslMode: 'prefer', password: { secret: 'db-auth' } });
+    expect(definition.receipt.recipients).toEqual([CLASSIC]);
   });
 
   it('fills in what is left out', () => {
@@ -119,9 +135,36 @@ describe('bundle.yaml', () => {
     ['a provider that is not defined', `${MINIMAL}provider: k3s\n`],
     ['a module that is not defined', `${MINIMAL}modules: [{name: a, path: a, requires: [b]}]\n`],
     ['a platform twice', `${MINIMAL}platforms: [linux/amd64, linux/amd64]\n`],
+    ['a database without modules', `${MINIMAL}database: ${DATABASE}\n`],
+    ['a port that is none', `${MODULE}database: ${DATABASE.replace('}', ', port: 70000}')}\n`],
+    ['a Secret with capitals', `${MODULE}database: ${DATABASE.replace('auth', 'Auth')}\n`],
+    ['a mode of TLS that is not known', `${MODULE}database: ${DATABASE.replace('}', ', sslMode: allow}')}\n`],
+    ['an image of the database that is none', `${MODULE}database: ${DATABASE.replace('}', ', image: "A B"}')}\n`],
+    [
+      'an image value that is no reference',
+      `${MINIMAL}charts: [{name: a, path: a, imageValues: [{path: i, image: 'a b'}]}]\n`,
+    ],
+    ['a path with an empty key', `${MINIMAL}charts: [{name: a, path: a, imageValues: [{path: i..j, image: 'a:1'}]}]\n`],
+    [
+      'a part that is not known',
+      `${MINIMAL}charts: [{name: a, path: a, imageValues: [{path: i, image: 'a:1', part: name}]}]\n`,
+    ],
+    ['an empty list of recipients', `${MINIMAL}receipt: {recipients: []}\n`],
+    ['a recipient that is cut', `${MINIMAL}receipt: {recipients: [${CLASSIC.slice(0, -1)}]}\n`],
+    ['a recipient twice', `${MINIMAL}receipt: {recipients: [${CLASSIC}, ${CLASSIC}]}\n`],
     ['a kind that is no path', `${MINIMAL}images: {paths: [{kind: A, path: 'spec..image'}]}\n`],
   ])('refuses %s', async (_, text) => {
     expect(new Set(await raisedCodes(() => decode(text)))).toEqual(new Set(['FormatError DEFINITION_INVALID']));
+  });
+
+  it('refuses recipients of both kinds, and never repeats a secret key', async () => {
+    const hybrid = await generateHybridIdentity().then(identityToRecipient);
+    const mixed = await raised(() => decode(`${MINIMAL}receipt:\n  recipients:\n    - ${CLASSIC}\n    - ${hybrid}\n`));
+    expect([mixed.code, mixed.at?.line, mixed.at?.key]).toEqual(['DEFINITION_INVALID', 7, 'receipt.recipients[1]']);
+    const identity = await generateX25519Identity();
+    const secret = await raised(() => decode(`${MINIMAL}receipt: { recipients: [${identity}] }\n`));
+    expect(secret.at?.key).toBe('receipt.recipients[0]');
+    expect(JSON.stringify({ ...secret, message: secret.message })).not.toContain(identity.slice(-20));
   });
 
   it('suggests a feature and a module by their names', async () => {

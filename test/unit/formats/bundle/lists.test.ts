@@ -8,6 +8,16 @@ import { decodePlacement, encodePlacement, planPieces } from '../../../../src/fo
 import { FormatError } from '../../../../src/formats/errors.ts';
 import { exampleContents, examplePlacement } from '../../../support/contents-fixture.ts';
 
+const DATABASE = {
+  namespace: 'cms',
+  host: 'db',
+  port: 5432,
+  name: 'cms',
+  user: 'postgres',
+  password: { secret: 'auth', key: 'password' },
+  sslMode: 'prefer' as const,
+};
+
 const bytesOf = (value: unknown) => new TextEncoder().encode(canonicalJson(value));
 
 function codeOf(act: () => unknown): string {
@@ -36,6 +46,23 @@ describe('contents.json', () => {
     const reordered = Object.fromEntries(Object.entries(contents).reverse()) as typeof contents;
     expect(encodeContents(reordered)).toEqual(encodeContents(contents));
     expect(decodeContents(encodeContents(contents))).toEqual(contents);
+  });
+
+  it('carries how to migrate, what to rewrite and whom to tell', () => {
+    const contents = exampleContents();
+    const image = contents.images[0]?.reference as string;
+    const more = {
+      ...contents,
+      charts: contents.charts.map((chart) => ({
+        ...chart,
+        imageValues: [{ path: 'a\\.b.c', image, part: 'tag' as const }],
+      })),
+      database: { ...DATABASE, image },
+      receipt: { recipients: ['age1example'] },
+    };
+    expect(decodeContents(encodeContents(more))).toEqual(more);
+    // Without them nothing of them is written: older bundles keep their roots.
+    expect(new TextDecoder().decode(encodeContents(contents))).not.toMatch(/imageValues|database|receipt/);
   });
 
   it('refuses other spellings of the same contents: one bundle has one root', () => {
@@ -76,6 +103,15 @@ describe('contents.json', () => {
       blobs: contents.blobs.map((blob) => ({ ...blob, sizeBytes: -1 })),
     }),
     'a digest of another kind': (contents) => ({ ...contents, sbomIndex: `sha512:${'a'.repeat(128)}` }),
+    'an image value of an image that is not listed': (contents) => ({
+      ...contents,
+      charts: [{ ...contents.charts[0], imageValues: [{ path: 'image', image: 'x.example/a:1', part: 'reference' }] }],
+    }),
+    'a database that an image migrates which is not listed': (contents) => ({
+      ...contents,
+      database: { ...DATABASE, image: 'x.example/portolan:1' },
+    }),
+    'a receipt for nobody': (contents) => ({ ...contents, receipt: { recipients: [] } }),
     'a prototype key': (contents) => JSON.parse(`{"__proto__":{"a":1},${canonicalJson(contents).slice(1)}`),
   };
   for (const [what, change] of Object.entries(bad)) {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Digest, digestOf } from '../../../../src/core/digest.ts';
+import { SSL_MODES } from '../../../../src/formats/bundle/definition-types.ts';
 import { decodeLock, encodeLock, LOCK_MEDIA_TYPE } from '../../../../src/formats/bundle/lock.ts';
 import { lockChanges } from '../../../../src/formats/bundle/lock-changes.ts';
 import type { BundleLock } from '../../../../src/formats/bundle/lock-types.ts';
@@ -38,6 +39,20 @@ const lockArbitrary: fc.Arbitrary<BundleLock> = fc.record(
       }),
       { maxLength: 3 },
     ),
+    database: fc.record(
+      {
+        namespace: word,
+        host: word,
+        port: fc.integer({ min: 1, max: 65535 }),
+        name: word,
+        user: word,
+        password: fc.record({ secret: word, key: word }),
+        sslMode: fc.constantFrom(...SSL_MODES),
+        image: word,
+      },
+      { requiredKeys: ['namespace', 'host', 'port', 'name', 'user', 'password', 'sslMode'] },
+    ),
+    receipt: fc.record({ recipients: fc.array(word, { minLength: 1, maxLength: 2 }) }),
     images: fc.array(
       fc.record({
         reference: word,

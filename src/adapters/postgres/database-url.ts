@@ -1,0 +1,102 @@
+/**
+ * `postgres://USER@HOST[:PORT]/NAME[?sslmode=…&sslrootcert=…&connect_timeout=…&host=/FOLDER]`, as libpq reads it (PostgreSQL,
+ * "Connection URIs"). What libpq knows and this does not is refused, never ignored: an option that is silently dropped may
+ * be the one that protects.
+ */
+import { AdapterError } from '../errors.ts';
+
+export const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+export type SslMode = (typeof SSL_MODES)[number];
+
+export interface DatabaseAddress {
+  /** A name or an address; or, absolute, the folder of a Unix socket. */
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly name: string;
+  readonly sslMode: SslMode;
+  /** Path of certificates in PEM, or `system`. */
+  readonly rootCertificates?: string;
+  readonly connectTimeoutMs?: number;
+}
+
+const PARAMETERS = ['sslmode', 'sslrootcert', 'connect_timeout', 'host', 'port', 'user', 'dbname'];
+const FORM = 'postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full';
+
+/** @throws AdapterError DATABASE_URL_INVALID, which never shows the URL: it may hold a password. */
+export function parseDatabaseUrl(text: string): DatabaseAddress {
+  const match =
+    /^(postgres|postgresql):\/\/(?:([^/?#@]*)@)?(\[[^\]]*\]|[^/?#:@]*)(?::(\d*))?(?:\/([^?#]*))?(?:\?([^#]*))?$/.exec(
+      text,
+    );
+  if (match === null) throw invalid('This is not the address of a PostgreSQL database');
+  const [, , credentials = '', hostText = '', portText = '', nameText = '', query = ''] = match;
+  if (credentials.includes(':')) throw passwordInUrl();
+  const parameters = new Map<string, string>();
+  for (const [key, value] of new URLSearchParams(query)) {
+    if (key === 'password') throw passwordInUrl();
+    if (!PARAMETERS.includes(key)) {
+      throw invalid(`The address has a parameter that is not supported: ${key}`, PARAMETERS.join(', '));
+    }
+    if (parameters.has(key)) throw invalid(`The address names ${key} twice`);
+    parameters.set(key, value);
+  }
+  const host = parameters.get('host') ?? decoded(hostText.replace(/^\[(.*)\]$/, '$1'));
+  const user = parameters.get('user') ?? decoded(credentials);
+  const name = parameters.get('dbname') ?? decoded(nameText);
+  if (host === '') throw invalid('The address names no host');
+  if (host.includes(',')) throw invalid('The address names several hosts', 'one host: the primary');
+  if (user === '') throw invalid('The address names no user');
+  if (name === '') throw invalid('The address names no database');
+  const sslMode = parameters.get('sslmode') ?? 'prefer';
+  if (!isSslMode(sslMode)) throw invalid('The address has an unknown sslmode', SSL_MODES.join(', '));
+  const rootCertificates = parameters.get('sslrootcert');
+  const connectTimeoutS = wholeNumber(parameters.get('connect_timeout'), 'connect_timeout', 86_400);
+  return {
+    host,
+    port: wholeNumber(parameters.get('port') ?? (portText === '' ? undefined : portText), 'port', 65_535) ?? 5432,
+    user,
+    name,
+    sslMode,
+    ...(rootCertificates === undefined ? {} : { rootCertificates }),
+    ...(connectTimeoutS === undefined ? {} : { connectTimeoutMs: connectTimeoutS * 1000 }),
+  };
+}
+
+/** For messages: without parameters. */
+export function placeOfDatabase({ host, port, user, name }: DatabaseAddress): string {
+  const where = host.startsWith('/')
+    ? `${host}/.s.PGSQL.${port} `
+    : `${host.includes(':') ? `[${host}]` : host}:${port}/`;
+  return host.startsWith('/') ? `${name} as ${user} at ${where.trimEnd()}` : `postgres://${user}@${where}${name}`;
+}
+
+function isSslMode(text: string): text is SslMode {
+  return (SSL_MODES as readonly string[]).includes(text);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw invalid('The address holds a percent sign that starts no escape');
+  }
+}
+
+function wholeNumber(text: string | undefined, what: string, maximum: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (value >= 1 && value <= maximum) return value;
+  throw invalid(`The address has a wrong ${what}`, `a number from 1 to ${maximum}`);
+}
+
+function passwordInUrl(): AdapterError {
+  return new AdapterError('DATABASE_URL_INVALID', 'The address of the database holds a password', {
+    expected: FORM,
+    hint: 'Take it out: everybody on this machine can read the arguments of a program. Give it by --database-password-file, PGPASSWORD or PGPASSFILE, and change it if it was in the list of processes or in a history.',
+  });
+}
+
+function invalid(message: string, expected = FORM): AdapterError {
+  return new AdapterError('DATABASE_URL_INVALID', message, { expected, hint: 'Correct --database.' });
+}

@@ -1,0 +1,193 @@
+import type { ImportPlan } from '../../usecases/import/types.ts';
+import { defineCommand, flag, list, path, text } from '../arguments.ts';
+import type { CommandContext } from '../context.ts';
+import { formatTable } from '../output-table.ts';
+import { formatBytes, formatCount } from '../output-units.ts';
+import { bundleArgument, identityOption, trustOption } from './shared-options.ts';
+import {
+  caFileOption,
+  databaseOf,
+  databaseOptions,
+  helmOption,
+  manageOptionsOf,
+  targetOptions,
+  waitOptions,
+} from './target-options.ts';
+
+const PARTS = ['images', 'configuration', 'charts', 'migrations'] as const;
+
+export const spec = defineCommand({
+  name: 'import',
+  summary: 'bring a bundle into a cluster that has no internet',
+  description:
+    'Checks everything first and tells all that is wrong at once. Then: images, configuration, data charts until they are ' +
+    'ready, migrations, app charts until they are ready, receipt. Only what is missing is sent and done: killed anywhere ' +
+    'and run again, it comes to the same end. Exit status 3: a check failed, and nothing was changed.',
+  arguments: { bundle: bundleArgument },
+  options: {
+    trust: trustOption,
+    identity: { ...identityOption, required: true },
+    plan: flag({ description: 'show what would be done and what stands against it; change nothing' }),
+    images: text({
+      value: 'TARGET',
+      description:
+        'containerd, k3s-images[=DIR], registry=HOST[:PORT][/PREFIX] (http:// in front for plain HTTP) or folder=DIR. ' +
+        'Default: containerd where k3s runs here',
+    }),
+    rewriteImages: flag({
+      description: 'with a registry: set the values that name images to it, for nodes that take no mirrors',
+    }),
+    only: list({
+      value: 'PART',
+      complete: PARTS,
+      description: 'images, configuration, charts or migrations; repeatable. Everything without it',
+    }),
+    ...targetOptions,
+    ...databaseOptions,
+    helm: helmOption,
+    caFile: caFileOption,
+    allowDowngrade: flag({ description: 'import a bundle that is older than one which this target had' }),
+    allowOrphans: flag({
+      description: 'leave data where it is of which the bundle carries no module or chart any more',
+    }),
+    receipt: path({
+      value: 'FILE',
+      description: 'write what the target holds now, signed by the target, and sealed to whom the bundle names',
+    }),
+    ...waitOptions,
+  },
+  examples: [
+    { command: 'portolan bundle import /media/usb -i key.txt --trust cosign.pub --plan', note: 'look first' },
+    { command: 'portolan bundle import /media/usb:cms-1.4.0 -i key.txt --trust cosign.pub', note: 'on a k3s node' },
+    {
+      command:
+        'portolan bundle import /media/usb -i key.txt --trust cosign.pub --images registry=registry.ship:5000 --rewrite-images',
+      note: 'for managed nodes',
+    },
+  ],
+  async run(context, { bundle }, values) {
+    const { resolve } = await import('node:path');
+    const { readIdentities, readTrust } = await import('../../compose/keys.ts');
+    const { parseBundleAddress } = await import('../../compose/bundle-medium.ts');
+    const { composeImport, composeImportPlan } = await import('../../compose/import.ts');
+    const { refuseProblems } = await import('../../usecases/refuse.ts');
+    const address = await parseBundleAddress(bundle, context.cwd);
+    const options = {
+      ...manageOptionsOf(values),
+      trust: await readTrust(values.trust),
+      identities: await readIdentities(values.identity, context.askSecret),
+      images: values.images,
+      parts: await partsOf(values.only),
+      rewriteImages: values.rewriteImages,
+      database: await databaseOf(values, context),
+      allowDowngrade: values.allowDowngrade,
+      allowOrphans: values.allowOrphans,
+      caFile: values.caFile,
+      receipt: values.receipt === undefined ? undefined : resolve(context.cwd, values.receipt),
+    };
+    if (values.plan) {
+      const { plan, problems } = await composeImportPlan(address, options, context);
+      const fields = {
+        ...plan,
+        ok: problems.length === 0,
+        problems: problems.map(({ code, message }) => ({ code, message })),
+      };
+      context.output.result(fields, () => planText(plan));
+      refuseProblems(problems);
+      return;
+    }
+    const onPlan = (plan: ImportPlan) => tellPlan(plan, context);
+    const { receipt, receiptSealed, ...report } = await composeImport(address, options, { ...context, onPlan });
+    const { images, charts, migrations } = report;
+    const fields = { ...report, ...(options.receipt === undefined ? {} : { receipt: options.receipt, receiptSealed }) };
+    context.output.result(fields, () =>
+      [
+        `${report.tag}: imported into ${report.place}`,
+        `  signed by   ${report.signedBy.name} (${report.signedBy.keyHint})`,
+        ...(images === undefined
+          ? []
+          : [
+              `  images      ${images.target}: ${formatCount(images.sent, 'image')} sent, ${formatBytes(images.sentBytes)}`,
+            ]),
+        ...charts.map((chart) => `  release     ${chart.namespace}/${chart.release}, revision ${chart.revision}`),
+        ...(migrations === undefined
+          ? []
+          : [
+              `  migrations  ${migrations.applied.length} applied, ${migrations.deferred.length} wait for the next import`,
+            ]),
+        ...(options.receipt === undefined
+          ? []
+          : [`  receipt     ${options.receipt}${receiptSealed ? ', sealed' : ''}`]),
+        `  root        ${report.root}`,
+      ].join('\n'),
+    );
+  },
+});
+
+async function partsOf(only: readonly string[]): Promise<ReadonlySet<(typeof PARTS)[number]>> {
+  const named = only.flatMap((text) => text.split(','));
+  const unknown = named.find((name) => !PARTS.some((part) => part === name));
+  if (unknown !== undefined) {
+    const { UsageError } = await import('../errors.ts');
+    throw new UsageError('USAGE', `--only names "${unknown}", which is no part of an import`, {
+      expected: PARTS.join(', '),
+      found: unknown,
+      hint: 'Correct the name.',
+    });
+  }
+  return new Set(PARTS.filter((part) => named.length === 0 || named.includes(part)));
+}
+
+function tellPlan(plan: ImportPlan, { progress }: CommandContext): void {
+  if (plan.interrupted !== undefined) {
+    const { what, version, startedAt } = plan.interrupted;
+    progress.warn(`going on after a ${what} of ${version} that began ${startedAt} and did not end`);
+  }
+  const { images } = plan;
+  if (images !== undefined) {
+    progress.note(
+      `${images.missing.length} of ${formatCount(images.images, 'image')} to send, ${formatBytes(images.sizeBytes)}`,
+    );
+  }
+}
+
+function planText(plan: ImportPlan): string {
+  const { images, migrations, from } = plan;
+  const rows: string[][] = [];
+  if (images !== undefined) {
+    const what = images.missing.length === 0 ? 'all there' : `send ${formatBytes(images.sizeBytes)}`;
+    rows.push(['images', images.target, `${images.missing.length} of ${images.images} missing, ${what}`]);
+    for (const { path: folder, neededBytes, freeBytes } of images.space) {
+      rows.push(['space', folder, `${formatBytes(neededBytes)} of ${formatBytes(freeBytes)} free`]);
+    }
+  }
+  for (const { namespace, name, documents, action } of plan.configuration) {
+    rows.push(['configuration', `${namespace}/${name}`, `${action}: ${documents.join(', ')}`]);
+  }
+  const chartRow = ({ stage, release, namespace, action, version, revision }: ImportPlan['charts'][number]) => [
+    `${stage} chart`,
+    `${namespace}/${release}`,
+    [action, version, revision === undefined ? '' : `(revision ${revision} now)`].filter(Boolean).join(' '),
+  ];
+  const before = plan.charts.filter(({ stage, action }) => stage === 'data' && action !== 'uninstall');
+  const after = plan.charts.filter((chart) => !before.includes(chart));
+  rows.push(...before.map(chartRow));
+  for (const { name, expand, contract } of migrations?.modules ?? []) {
+    rows.push(['migrations', `module ${name}`, `${expand} expand, ${contract} contract, as far as they are new`]);
+  }
+  for (const file of migrations?.due ?? []) rows.push(['migrations', file, 'contract, due now']);
+  rows.push(...after.map(chartRow));
+  const columns = [{ title: 'step' }, { title: 'where' }, { title: 'what' }];
+  return [
+    `${plan.tag} (sequence ${plan.sequence}) into ${plan.place}`,
+    `  signed by   ${plan.signedBy.name} (${plan.signedBy.keyHint})`,
+    `  installed   ${from === undefined ? 'nothing of that name' : `${from.version} (sequence ${from.sequence})`}`,
+    ...(plan.interrupted === undefined
+      ? []
+      : [`  interrupted ${plan.interrupted.what} of ${plan.interrupted.version}, begun ${plan.interrupted.startedAt}`]),
+    ...(migrations === undefined ? [] : [`  database    ${migrations.place}`]),
+    `  root        ${plan.root}`,
+    '',
+    formatTable(columns, rows),
+  ].join('\n');
+}

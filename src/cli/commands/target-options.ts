@@ -1,0 +1,95 @@
+import { integer, path, text } from '../arguments.ts';
+import type { CommandContext } from '../context.ts';
+
+/** Options of commands that work on what is installed at a target. */
+
+export const targetOptions = {
+  kubeconfig: path({
+    value: 'FILE',
+    description: 'kubeconfig; without it KUBECONFIG, ~/.kube/config, the file of a k3s server here',
+  }),
+  context: text({ value: 'CONTEXT', description: 'context of the kubeconfig; the current one by default' }),
+  namespace: text({
+    value: 'NAMESPACE',
+    defaultValue: 'portolan-system',
+    description: "namespace of Portolan's own state in the cluster",
+  }),
+  state: path({
+    value: 'DIR',
+    complete: 'folder',
+    description:
+      "folder for Portolan's own state, instead of the cluster; where no cluster is used, /var/lib/portolan or ~/.local/state/portolan",
+  }),
+};
+
+export const waitOptions = {
+  waitLock: integer({
+    value: 'SECONDS',
+    defaultValue: 60,
+    maximum: 86_400,
+    description: 'how long another command that works on the same target is waited for',
+  }),
+  timeout: integer({
+    value: 'SECONDS',
+    defaultValue: 600,
+    minimum: 1,
+    maximum: 86_400,
+    description: 'how long a chart may take until it is ready, or gone',
+  }),
+};
+
+export const helmOption = path({
+  value: 'FILE',
+  description: 'helm 4; without it the one that the bundle carries, else helm on PATH',
+});
+
+export const databaseOptions = {
+  database: text({
+    value: 'URL',
+    description: 'reach the database from here, not in a Pod: postgres://USER@HOST:PORT/NAME, without a password',
+  }),
+  databasePasswordFile: path({
+    value: 'FILE',
+    description: 'file with its password; without it PGPASSWORD, PGPASSFILE, ~/.pgpass',
+  }),
+};
+
+export const caFileOption = path({
+  value: 'FILE',
+  description: 'certificates (PEM) that registries and the database are trusted by, beside the system’s',
+});
+
+interface DatabaseValues {
+  readonly database: string | undefined;
+  readonly databasePasswordFile: string | undefined;
+  readonly caFile: string | undefined;
+}
+
+/** The database of --database; `undefined` without one. */
+export async function databaseOf(values: DatabaseValues, context: CommandContext) {
+  if (values.database === undefined) return undefined;
+  const { hostname } = await import('node:os');
+  const { composeDatabase } = await import('../../compose/migrate.ts');
+  return composeDatabase({
+    url: values.database,
+    env: context.env,
+    applicationName: `portolan on ${hostname().slice(0, 46)}`,
+    ...(values.databasePasswordFile === undefined ? {} : { passwordFile: values.databasePasswordFile }),
+    ...(values.caFile === undefined ? {} : { caFile: values.caFile }),
+  });
+}
+
+interface ManageValues {
+  readonly kubeconfig: string | undefined;
+  readonly context: string | undefined;
+  readonly namespace: string;
+  readonly state: string | undefined;
+  readonly helm: string | undefined;
+  readonly waitLock: number;
+  readonly timeout: number;
+}
+
+export function manageOptionsOf({ waitLock, timeout, ...values }: ManageValues) {
+  const { kubeconfig, context, namespace, state, helm } = values;
+  return { kubeconfig, context, namespace, state, helm, lockWaitMs: waitLock * 1000, chartTimeoutMs: timeout * 1000 };
+}

@@ -1,0 +1,94 @@
+import { hostname, tmpdir, userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createHelmRenderer } from '../adapters/helm/renderer.ts';
+import { createReleases } from '../adapters/helm-releases/releases.ts';
+import { createClusterState } from '../adapters/target-state/cluster-state.ts';
+import { createFolderState } from '../adapters/target-state/folder-state.ts';
+import type { Kubernetes } from '../ports/kubernetes.ts';
+import type { Progress } from '../ports/progress.ts';
+import type { TargetState } from '../ports/target-state.ts';
+import type { ClusterTools } from '../usecases/import/types.ts';
+import { type ClusterOptions, openClusterFromOptions } from './kubernetes.ts';
+
+/** What says where a target is and how it is reached; common to everything that works on installed bundles. */
+export interface TargetOptions {
+  readonly kubeconfig: string | undefined;
+  readonly context: string | undefined;
+  /** Namespace of Portolan's state in the cluster. */
+  readonly namespace: string;
+  /** A folder that keeps the state instead of a cluster. */
+  readonly state: string | undefined;
+}
+
+export interface Running {
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly now: () => number;
+}
+
+export interface OpenedTarget extends AsyncDisposable {
+  readonly state: TargetState;
+  /** Absent where no cluster is asked. */
+  readonly cluster?: ClusterTools & { readonly kubernetes: Kubernetes };
+}
+
+/** Where state lies when there is no cluster and no --state: root's own place, else the user's (XDG base directories). */
+export function defaultStateFolder(env: Running['env']): string {
+  if (userInfo().uid === 0) return '/var/lib/portolan';
+  return join(env.XDG_STATE_HOME || join(env.HOME ?? tmpdir(), '.local', 'state'), 'portolan');
+}
+
+/** helm as an import left it that carried one: later commands on this machine find it there. */
+export function keptHelmPath(env: Running['env']): string {
+  return join(defaultStateFolder(env), 'bin', 'helm');
+}
+
+/** `withCluster`: whether the work needs a cluster at all. Its state lies in the cluster then, unless a folder is named. */
+export async function openTarget(
+  options: TargetOptions & { readonly withCluster: boolean; readonly temporaryFolder: string },
+  { env, cwd, now }: Running,
+): Promise<OpenedTarget> {
+  const folder = options.state === undefined ? undefined : resolve(cwd, options.state);
+  if (!options.withCluster) {
+    return {
+      state: createFolderState({ folder: folder ?? defaultStateFolder(env), now }),
+      [Symbol.asyncDispose]: async () => {},
+    };
+  }
+  const where: ClusterOptions = { kubeconfig: options.kubeconfig, context: options.context, env, cwd, now };
+  const { kubernetes, kubeconfigPaths, context } = await openClusterFromOptions(where);
+  const failures = join(defaultStateFolder(env), 'failures', new Date(now()).toISOString().replace(/[:.]/g, '-'));
+  const environment = Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+  return {
+    state:
+      folder === undefined
+        ? createClusterState(kubernetes, { namespace: options.namespace, now })
+        : createFolderState({ folder, now }),
+    cluster: {
+      kubernetes,
+      stateNamespace: options.namespace,
+      releases: (helmPath) =>
+        createReleases({
+          helmPath,
+          kubernetes,
+          kubeconfigPath: kubeconfigPaths.join(':'),
+          context: context ?? kubernetes.context,
+          searchPath: env.PATH ?? '',
+          environment,
+          temporaryFolder: options.temporaryFolder,
+        }),
+      renderer: (helmPath) => createHelmRenderer({ helmPath, searchPath: env.PATH ?? '' }),
+      failureFolder: (release) => join(failures, release),
+    },
+    [Symbol.asyncDispose]: () => kubernetes.close(),
+  };
+}
+
+/** Who works, for whoever waits for the lock. */
+export function holderName(): string {
+  return `${userInfo().username} on ${hostname()} (process ${process.pid})`;
+}

@@ -1,0 +1,53 @@
+import type { PortolanError } from '../../core/errors.ts';
+import type { Contents } from '../../formats/bundle/contents.ts';
+import type { ChartRenderer } from '../../ports/charts.ts';
+import type { AccessQuestion, Kubernetes } from '../../ports/kubernetes.ts';
+import type { Progress } from '../../ports/progress.ts';
+import { chartKubeVersion } from './chart-objects.ts';
+import { checkCluster } from './check-cluster.ts';
+import { imagesNotRewritten } from './image-values.ts';
+import type { PreparedChart } from './import-charts.ts';
+import type { BlobSource } from './stream-blobs.ts';
+
+export interface ChartsCheck {
+  readonly source: BlobSource;
+  readonly contents: Contents;
+  readonly charts: readonly PreparedChart[];
+  /** `NAMESPACE/RELEASE` of what helm has already. */
+  readonly present: ReadonlySet<string>;
+  /** Where the references of the bundle went, when values were rewritten. */
+  readonly rewrite?: (reference: string) => string;
+  readonly kubernetes: Kubernetes;
+  readonly renderer: ChartRenderer;
+  readonly progress: Progress;
+  readonly stateNamespace: string;
+  /** Rights that other parts of the import need. */
+  readonly rights?: readonly AccessQuestion[];
+}
+
+/** What stands against the charts of a bundle on this cluster: see `checkCluster`; and images that were not rewritten. */
+export async function chartProblems(
+  { source, contents, charts, present, rewrite, kubernetes, renderer, progress, stateNamespace, rights }: ChartsCheck,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<readonly PortolanError[]> {
+  const wanted = [];
+  for (const { chart, path, values } of charts) {
+    const { name, release, namespace } = chart;
+    const kubeVersion = await chartKubeVersion(source, chart, options);
+    const upgrade = present.has(`${namespace}/${release}`);
+    const common = { name, release, namespace, chartPath: path, values, upgrade };
+    wanted.push(kubeVersion === undefined ? common : { ...common, kubeVersion });
+  }
+  const { problems, warnings, rendered } = await checkCluster(
+    { charts: wanted, platforms: contents.platforms, stateNamespace, ...(rights === undefined ? {} : { rights }) },
+    { kubernetes, renderer },
+    options,
+  );
+  for (const warning of warnings) progress.warn(warning);
+  if (rewrite === undefined) return problems;
+  const there = new Set(contents.images.map(({ reference }) => rewrite(reference)));
+  const left = charts.flatMap(({ chart }, index) =>
+    imagesNotRewritten(rendered[index]?.text ?? '', chart.name, (reference) => there.has(reference)),
+  );
+  return [...problems, ...left];
+}

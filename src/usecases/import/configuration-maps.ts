@@ -1,0 +1,85 @@
+import { type Digest, digestOf, hexOf } from '../../core/digest.ts';
+import type { Contents } from '../../formats/bundle/contents.ts';
+import type { Kubernetes, KubernetesObject } from '../../ports/kubernetes.ts';
+
+/** The bundle's JSON documents as one ConfigMap, in every namespace that its charts use. */
+export interface ConfigurationMap {
+  readonly namespace: string;
+  readonly name: string;
+  readonly documents: Readonly<Record<string, string>>;
+}
+
+/** What is carried under `configuration/json/`; values files are for rendering only. */
+export const DOCUMENTS_FOLDER = 'json/';
+
+/** @param textOf - The text of a document, checked to be what its digest says. */
+export async function configurationMapsOf(
+  contents: Contents,
+  textOf: (digest: Digest) => Promise<string>,
+): Promise<ConfigurationMap[]> {
+  const documents: Record<string, string> = {};
+  for (const { path, kind, digest } of contents.configuration) {
+    if (kind === 'json') documents[keyOf(path)] = await textOf(digest);
+  }
+  if (Object.keys(documents).length === 0) return [];
+  const namespaces = [...new Set(contents.charts.map(({ namespace }) => namespace))].sort();
+  return namespaces.map((namespace) => ({ namespace, name: `${contents.name}-configuration`, documents }));
+}
+
+/** A ConfigMap's key takes letters, digits, `-`, `_` and `.`: where that loses something, a part of the path's digest is added. */
+function keyOf(path: string): string {
+  const inside = path.startsWith(DOCUMENTS_FOLDER) ? path.slice(DOCUMENTS_FOLDER.length) : path;
+  const key = inside.replaceAll('/', '.').replace(/[^-._a-zA-Z0-9]/g, '_');
+  const isPlain = !inside.includes('.') || /^[-_a-zA-Z0-9]+(\/[-_a-zA-Z0-9]+)*(\.[a-zA-Z0-9]+)?$/.test(inside);
+  return isPlain ? key : `${key}-${hexOf(digestOf(inside)).slice(0, 8)}`;
+}
+
+export function configMapObject(map: ConfigurationMap, bundle: string): KubernetesObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: {
+      name: map.name,
+      namespace: map.namespace,
+      labels: { 'app.kubernetes.io/managed-by': 'portolan', 'portolan.dev/bundle': bundle },
+    },
+    data: map.documents,
+  };
+}
+
+export async function configurationAction(
+  kubernetes: Kubernetes,
+  map: ConfigurationMap,
+  options: { readonly signal?: AbortSignal },
+): Promise<'create' | 'update' | 'unchanged'> {
+  const key = { apiVersion: 'v1', kind: 'ConfigMap', namespace: map.namespace, name: map.name };
+  const there = await kubernetes.get(key, options);
+  if (there === undefined) return 'create';
+  const data = (there.data ?? {}) as Record<string, string>;
+  const names = new Set([...Object.keys(data), ...Object.keys(map.documents)]);
+  return [...names].every((name) => data[name] === map.documents[name]) ? 'unchanged' : 'update';
+}
+
+/** Writes the ConfigMaps, and the namespaces that they need. Those of the former release that are no longer wanted go. */
+export async function applyConfiguration(
+  kubernetes: Kubernetes,
+  maps: readonly ConfigurationMap[],
+  former: readonly ConfigurationMap[],
+  bundle: string,
+  options: { readonly signal?: AbortSignal },
+): Promise<void> {
+  for (const map of maps) {
+    await ensureNamespace(kubernetes, map.namespace, options);
+    await kubernetes.apply(configMapObject(map, bundle), options);
+  }
+  for (const { namespace, name } of former) {
+    if (maps.some((map) => map.namespace === namespace && map.name === name)) continue;
+    await kubernetes.delete({ apiVersion: 'v1', kind: 'ConfigMap', namespace, name }, options);
+  }
+}
+
+async function ensureNamespace(kubernetes: Kubernetes, name: string, options: { readonly signal?: AbortSignal }) {
+  const key = { apiVersion: 'v1', kind: 'Namespace', name };
+  if ((await kubernetes.get(key, options)) !== undefined) return;
+  await kubernetes.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }, options);
+}

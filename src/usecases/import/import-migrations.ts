@@ -1,0 +1,56 @@
+import type { Contents } from '../../formats/bundle/contents.ts';
+import { MODULE_FILE_LIMIT_BYTES } from '../../formats/migration/module-files.ts';
+import { readBlob } from '../bundle/read-blob.ts';
+import type {
+  LedgerEntry,
+  MigrationEvent,
+  MigrationModule,
+  MigrationReport,
+  MigrationRequest,
+} from '../migrate/types.ts';
+import type { BlobSource } from './stream-blobs.ts';
+
+/** Runs migrations where the database is: from here, or in a Pod of the cluster. */
+export interface MigrationRunner {
+  /** For messages, without secrets. */
+  readonly place: string;
+  apply(
+    request: MigrationRequest,
+    options?: { readonly signal?: AbortSignal; readonly onEvent?: (event: MigrationEvent) => void },
+  ): Promise<MigrationReport>;
+  /** Every line of the database's ledger. */
+  ledger(options?: { readonly signal?: AbortSignal }): Promise<readonly LedgerEntry[]>;
+}
+
+/** The modules of a bundle. A file is opened, and checked against its digest, when it is about to run. */
+export function migrationModulesOf(source: BlobSource): MigrationModule[] {
+  const { medium, engine, bundle, lists, identities } = source;
+  return lists.contents.modules.map(({ name, requires, files }) => ({
+    name,
+    requires,
+    files: files.map((file) => ({
+      name: file.name,
+      digest: file.digest,
+      read: (options = {}) =>
+        readBlob(
+          { medium, engine },
+          bundle,
+          lists,
+          { digest: file.digest, maxBytes: MODULE_FILE_LIMIT_BYTES, identities },
+          options,
+        ),
+    })),
+  }));
+}
+
+export function isContractFile(name: string): boolean {
+  return name.endsWith('.contract.sql');
+}
+
+/** Names of the contract files of each module. */
+export function contractsOf(modules: Contents['modules']): { readonly name: string; readonly contracts: string[] }[] {
+  return modules.map(({ name, files }) => ({
+    name,
+    contracts: files.flatMap((file) => (isContractFile(file.name) ? [file.name] : [])),
+  }));
+}

@@ -1,0 +1,218 @@
+import type { Digest } from '../../core/digest.ts';
+import type { Installed, InstalledChart, InstalledRelease } from '../../formats/target/installed.ts';
+import type { TargetSurvey } from '../../ports/image-target.ts';
+import { readInstalled } from '../installed/installed-state.ts';
+import { type Outcome, openJournal } from '../installed/journal.ts';
+import type { MigrationReport } from '../migrate/types.ts';
+import { refuseProblems } from '../refuse.ts';
+import { historyProblems } from './check-history.ts';
+import { applyConfiguration } from './configuration-maps.ts';
+import { importCharts } from './import-charts.ts';
+import { importImages } from './import-images.ts';
+import { contractsOf, migrationModulesOf } from './import-migrations.ts';
+import { droppedCharts, type PreparedImport, prepareImport } from './prepare.ts';
+import { makeReceipt } from './receipt.ts';
+import type { ImportDependencies, ImportPlan, ImportRequest } from './types.ts';
+
+export interface ImportReport {
+  readonly tag: string;
+  readonly root: Digest;
+  readonly signedBy: { readonly name: string; readonly keyHint: string };
+  readonly place: string;
+  readonly images: { readonly target: string; readonly sent: number; readonly sentBytes: number } | undefined;
+  readonly charts: readonly InstalledChart[];
+  readonly migrations: MigrationReport | undefined;
+  /** The receipt, sealed where the bundle names recipients. */
+  readonly receipt: Uint8Array;
+  readonly receiptSealed: boolean;
+}
+
+/** Looks at bundle and target, and changes nothing. @throws what `prepareImport` throws; UseCaseError IMPORT_REFUSED with every problem */
+export async function planImport(
+  request: ImportRequest,
+  dependencies: ImportDependencies,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Pick<PreparedImport, 'plan' | 'problems'>> {
+  const { plan, problems } = await prepareImport(request, dependencies, options);
+  return { plan, problems };
+}
+
+/**
+ * Imports a bundle: images, configuration, data charts until they are ready, migrations, app charts until they are ready,
+ * receipt. Every step looks at what is there first and does what is missing, and is noted when it is done: killed
+ * anywhere and run again, it comes to the same end.
+ *
+ * @throws what `prepareImport` throws; UseCaseError IMPORT_REFUSED; AdapterError TARGET_LOCKED, RELEASE_FAILED, and what the target,
+ *   the cluster and the database throw
+ */
+export async function importBundle(
+  request: ImportRequest,
+  dependencies: ImportDependencies,
+  options: { readonly signal?: AbortSignal; readonly onPlan?: (plan: ImportPlan) => void } = {},
+): Promise<ImportReport> {
+  const { state, progress } = dependencies;
+  const prepared = await prepareImport(request, dependencies, options);
+  options.onPlan?.(prepared.plan);
+  refuseProblems(prepared.problems);
+  await using lock = await state.lock(request.holder, {
+    waitMs: request.lockWaitMs,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    onWait: (holder) => progress.note(`Waiting for ${holder}, who works on ${state.place}`),
+  });
+  const signal = options.signal === undefined ? lock.signal : AbortSignal.any([options.signal, lock.signal]);
+  return await runImport(prepared, request, dependencies, signal);
+}
+
+async function runImport(
+  prepared: PreparedImport,
+  request: ImportRequest,
+  dependencies: ImportDependencies,
+  signal: AbortSignal,
+): Promise<ImportReport> {
+  const { source, images, configuration, charts, releases, migrations } = prepared;
+  const { state, progress, cluster, images: target, now } = dependencies;
+  const { contents, root } = source.lists;
+  const { name, version, sequence } = contents;
+
+  // Somebody may have imported while this one waited for the lock.
+  const installed = await readInstalled(state, name, { signal });
+  const allow = { downgrade: request.allowDowngrade, orphans: request.allowOrphans };
+  refuseProblems(historyProblems({ contents, root }, installed, allow));
+
+  const startedAt = now().toISOString();
+  const begin = {
+    running: { what: 'import' as const, root, version, sequence, startedAt, by: request.holder, done: [] },
+    brought: target === undefined ? [] : images.map((image) => ({ ...named(image), target: target.name })),
+  };
+  const journal = await openJournal(installed, state, begin, signal);
+
+  let sent: { sent: number; sentBytes: number; survey: TargetSurvey } | undefined;
+  if (target !== undefined && images.length > 0) {
+    sent = await importImages(images, target, source, progress, { signal });
+    await journal.done('images');
+  }
+  if (cluster !== undefined && request.parts.has('configuration')) {
+    const former = installed.applied?.configuration ?? [];
+    await applyConfiguration(cluster.kubernetes, configuration, former, name, { signal });
+    await journal.done('configuration');
+  }
+  const installedCharts: InstalledChart[] = [];
+  const installStage = async (stage: 'data' | 'app') => {
+    if (releases === undefined || cluster === undefined) return;
+    const staged = charts.filter(({ chart }) => chart.stage === stage);
+    const tools = { releases, tools: cluster, timeoutMs: request.chartTimeoutMs, progress };
+    installedCharts.push(...(await importCharts(staged, tools, { signal })));
+    await journal.done(`charts: ${stage}`);
+  };
+  await installStage('data');
+  let report: MigrationReport | undefined;
+  if (migrations !== undefined) {
+    report = await migrate(prepared, installed, dependencies, signal);
+    await journal.done('migrations');
+  }
+  await installStage('app');
+  if (releases !== undefined) {
+    for (const { release, namespace } of droppedCharts(installed, charts)) {
+      // Its volumes stay, and so does its history: a rollback brings it back.
+      await releases.uninstall({ release, namespace }, request.chartTimeoutMs, { signal, keepHistory: true });
+    }
+  }
+
+  const applied = releaseOf({ ...prepared, installed }, request, {
+    charts: installedCharts,
+    report,
+    at: now().toISOString(),
+  });
+  const receipt = await makeReceipt({ prepared, applied, report, survey: sent?.survey }, dependencies, { signal });
+  await journal.finish(outcomeOf(installed, applied));
+  return {
+    tag: source.bundle.tag,
+    root,
+    signedBy: source.signedBy,
+    place: state.place,
+    images:
+      sent === undefined || target === undefined
+        ? undefined
+        : { target: target.name, sent: sent.sent, sentBytes: sent.sentBytes },
+    charts: installedCharts,
+    migrations: report,
+    ...receipt,
+  };
+}
+
+/** What ran before becomes the former release; the same bundle once more leaves that as it was. */
+function outcomeOf({ applied: before, former, highest }: Installed, applied: InstalledRelease): Outcome {
+  const { sequence, root, version } = applied;
+  const goneBackTo = before === undefined || before.root === root ? former : before;
+  return {
+    applied,
+    ...(goneBackTo === undefined ? {} : { former: goneBackTo }),
+    highest: highest !== undefined && highest.sequence > sequence ? highest : { sequence, root, version },
+  };
+}
+
+/** What is left out of this import stays as the release before left it. */
+function releaseOf(
+  { source, installed, configuration, releases, database, migrations }: PreparedImport,
+  request: ImportRequest,
+  done: {
+    readonly charts: readonly InstalledChart[];
+    readonly report: MigrationReport | undefined;
+    readonly at: string;
+  },
+): InstalledRelease {
+  const { contents, root } = source.lists;
+  const { applied: before } = installed;
+  return {
+    version: contents.version,
+    sequence: contents.sequence,
+    root,
+    at: done.at,
+    parts: [...request.parts],
+    features: contents.features,
+    charts: releases === undefined ? (before?.charts ?? []) : [...done.charts],
+    // Whoever brought them: what the charts name must not be cleared away.
+    images: contents.images.map(named),
+    modules: migrations === undefined ? (before?.modules ?? []) : contractsOf(contents.modules),
+    deferred:
+      done.report === undefined
+        ? (before?.deferred ?? [])
+        : done.report.deferred.map(({ module, file }) => `${module}/${file}`),
+    ...(database === undefined ? {} : { database }),
+    configuration: request.parts.has('configuration')
+      ? configuration.map((map) => ({ ...map }))
+      : (before?.configuration ?? []),
+  };
+}
+
+async function migrate(
+  { source, migrations }: PreparedImport,
+  { applied }: Installed,
+  { progress }: ImportDependencies,
+  signal: AbortSignal,
+): Promise<MigrationReport | undefined> {
+  if (migrations === undefined) return undefined;
+  const { name, version, sequence } = source.lists.contents;
+  const task = progress.task(`Migrations of ${migrations.place}`);
+  const report = await migrations.apply(
+    {
+      modules: migrationModulesOf(source),
+      mode: 'import',
+      bundle: { name, version, sequence, root: source.lists.root },
+      completedSequence: applied?.sequence ?? 0,
+    },
+    {
+      signal,
+      onEvent: (event) => {
+        if (event.kind === 'applied') progress.note(`applied ${event.module}/${event.file}`);
+        if (event.kind === 'waiting-for-lock') progress.note(`Waiting for ${event.holder}, who migrates`);
+      },
+    },
+  );
+  task.done();
+  return report;
+}
+
+function named({ reference, digest }: { readonly reference: string; readonly digest: Digest }) {
+  return { reference, digest };
+}

@@ -1,0 +1,116 @@
+import type { Digest } from '../../core/digest.ts';
+import type { Contents } from '../../formats/bundle/contents.ts';
+import type { Trust } from '../../formats/sigstore/trust.ts';
+import type { ChartRenderer } from '../../ports/charts.ts';
+import type { ImageTarget, SpaceNeed } from '../../ports/image-target.ts';
+import type { Kubernetes } from '../../ports/kubernetes.ts';
+import type { Medium } from '../../ports/medium.ts';
+import type { Progress } from '../../ports/progress.ts';
+import type { Releases } from '../../ports/releases.ts';
+import type { SealingEngine } from '../../ports/sealing.ts';
+import type { TargetState } from '../../ports/target-state.ts';
+import type { WorkFolder } from '../../ports/work-folder.ts';
+import type { MigrationRunner } from './import-migrations.ts';
+
+export const IMPORT_PARTS = ['images', 'configuration', 'charts', 'migrations'] as const;
+export type ImportPart = (typeof IMPORT_PARTS)[number];
+
+export interface ImportRequest {
+  readonly tag?: string;
+  readonly trust: Trust;
+  readonly identities: readonly string[];
+  /** What of the bundle is imported; all of it by default. */
+  readonly parts: ReadonlySet<ImportPart>;
+  readonly allowDowngrade: boolean;
+  readonly allowOrphans: boolean;
+  /** Maps a reference to where the images went, for clusters whose nodes take no mirrors. */
+  readonly rewrite?: (reference: string) => string;
+  /** How long a chart may take to get ready. */
+  readonly chartTimeoutMs: number;
+  /** How long another import is waited for. */
+  readonly lockWaitMs: number;
+  /** Who imports, for whoever waits: no secret. */
+  readonly holder: string;
+  /** helm, when it was named. */
+  readonly helmPath?: string;
+  /** Of this machine, as in the bundle's `bin/`: `linux-amd64`. */
+  readonly host: string;
+}
+
+export interface ClusterTools {
+  readonly kubernetes: Kubernetes;
+  /** Where Portolan keeps its state. */
+  readonly stateNamespace: string;
+  readonly releases: (helmPath: string) => Releases;
+  readonly renderer: (helmPath: string) => ChartRenderer;
+  /** Where events and logs of a release that failed go. */
+  readonly failureFolder: (release: string) => string;
+}
+
+export interface ImportDependencies {
+  readonly medium: Medium;
+  readonly engine: SealingEngine;
+  readonly progress: Progress;
+  readonly state: TargetState;
+  readonly work: WorkFolder;
+  /** Absent when images are left out. */
+  readonly images?: ImageTarget;
+  /** Absent when neither charts nor configuration are imported. */
+  readonly cluster?: ClusterTools;
+  /** How the migrations of a bundle reach their database. */
+  readonly migrations?: MigrationRunners;
+  readonly now: () => Date;
+}
+
+/**
+ * How the database is reached: as the command line said, else as the bundle says, with the image as the nodes know it.
+ * `undefined` when neither does.
+ */
+export type MigrationRunners = (database: Contents['database']) => MigrationRunner | undefined;
+
+export type ChartAction = 'install' | 'upgrade' | 'unchanged' | 'uninstall';
+
+/** What an import is going to do. Plain data: `--plan` prints it. */
+export interface ImportPlan {
+  readonly tag: string;
+  readonly name: string;
+  readonly version: string;
+  readonly sequence: number;
+  readonly root: Digest;
+  readonly signedBy: { readonly name: string; readonly keyHint: string };
+  /** Where Portolan keeps what it remembers. */
+  readonly place: string;
+  /** What is installed now. */
+  readonly from?: { readonly version: string; readonly sequence: number };
+  /** An import, a rollback or a removal that did not come to its end. */
+  readonly interrupted?: { readonly what: string; readonly version: string; readonly startedAt: string };
+  readonly images?: {
+    readonly target: string;
+    readonly images: number;
+    readonly missing: readonly string[];
+    readonly blobs: number;
+    readonly sizeBytes: number;
+    readonly space: readonly SpaceNeed[];
+  };
+  readonly configuration: readonly {
+    readonly namespace: string;
+    readonly name: string;
+    readonly documents: readonly string[];
+    readonly action: 'create' | 'update' | 'unchanged';
+  }[];
+  readonly charts: readonly {
+    readonly name: string;
+    readonly release: string;
+    readonly namespace: string;
+    readonly stage: 'data' | 'app';
+    readonly version?: string;
+    readonly action: ChartAction;
+    readonly revision?: number;
+  }[];
+  readonly migrations?: {
+    readonly place: string;
+    readonly modules: readonly { readonly name: string; readonly expand: number; readonly contract: number }[];
+    /** Contract files that waited for this import: MODULE/FILE, as the last import left them. */
+    readonly due: readonly string[];
+  };
+}

@@ -1,0 +1,152 @@
+import type { InstalledChart, InstalledRelease } from '../../formats/target/installed.ts';
+import type { Kubernetes } from '../../ports/kubernetes.ts';
+import type { Releases } from '../../ports/releases.ts';
+import { UseCaseError } from '../errors.ts';
+import { applyConfiguration } from '../import/configuration-maps.ts';
+import type { MigrationRunners } from '../import/types.ts';
+import { isDone, pathOf } from '../migrate/decide.ts';
+import { contractsUnknownTo } from '../migrate/plan.ts';
+import type { LedgerEntry } from '../migrate/types.ts';
+import { openJournal } from './journal.ts';
+import { requireInstalled, withTargetLock } from './locked.ts';
+import type { InstalledDependencies, LockedRequest } from './types.ts';
+
+export interface RollbackRequest extends LockedRequest {
+  readonly name: string;
+  readonly chartTimeoutMs: number;
+}
+
+interface RollbackDependencies extends InstalledDependencies {
+  readonly cluster: { readonly kubernetes: Kubernetes; readonly releases: Releases };
+  readonly migrations: MigrationRunners;
+}
+
+export interface RollbackReport {
+  readonly name: string;
+  readonly from: { readonly version: string; readonly sequence: number };
+  readonly to: { readonly version: string; readonly sequence: number };
+  readonly charts: readonly InstalledChart[];
+  readonly removed: readonly string[];
+}
+
+/**
+ * Back to the former release: app charts, data charts, configuration. Tables stay as they are: expand migrations keep the
+ * former program working, and once a contract migration ran that it does not know, there is no way back.
+ *
+ * @throws UseCaseError BUNDLE_NOT_INSTALLED, NOTHING_TO_ROLL_BACK, ROLLBACK_REFUSED; what cluster and database throw
+ */
+export async function rollbackBundle(
+  request: RollbackRequest,
+  dependencies: RollbackDependencies,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<RollbackReport> {
+  const { state, cluster, progress, now } = dependencies;
+  return await withTargetLock(request, dependencies, options, async (signal) => {
+    const installed = await requireInstalled(dependencies, request.name, { signal });
+    const { applied, former } = installed;
+    if (applied === undefined || former === undefined) throw nothingToRollBack(request.name);
+    const ledger = await readableLedger(request.name, applied, former, dependencies, signal);
+    const { root, version, sequence } = former;
+    const startedAt = now().toISOString();
+    const running = { what: 'rollback' as const, root, version, sequence, startedAt, by: request.holder, done: [] };
+    const journal = await openJournal(installed, state, { running }, signal);
+
+    const charts: InstalledChart[] = [];
+    for (const chart of inRollbackOrder(former.charts)) {
+      const task = progress.task(`Release ${chart.namespace}/${chart.release}`);
+      const revision = await goBack(chart, cluster.releases, request.chartTimeoutMs, signal);
+      task.done();
+      charts.push({ ...chart, revision });
+    }
+    await journal.done('charts');
+    const removed: string[] = [];
+    for (const { release, namespace } of inRollbackOrder(applied.charts)) {
+      if (former.charts.some((chart) => chart.release === release && chart.namespace === namespace)) continue;
+      if (await cluster.releases.uninstall({ release, namespace }, request.chartTimeoutMs, { signal })) {
+        removed.push(`${namespace}/${release}`);
+      }
+    }
+    await journal.done('removed');
+    await applyConfiguration(cluster.kubernetes, former.configuration, applied.configuration, request.name, { signal });
+    await journal.done('configuration');
+    const order = new Map(former.charts.map(({ release, namespace }, index) => [`${namespace}/${release}`, index]));
+    const place = ({ release, namespace }: InstalledChart) => order.get(`${namespace}/${release}`) ?? 0;
+    await journal.finish({
+      applied: {
+        ...former,
+        charts: [...charts].sort((a, b) => place(a) - place(b)),
+        // What waited then may have run since: the former release knew it, and works without what it took away.
+        deferred: former.deferred.filter((path) => ledger.some((entry) => pathOf(entry) === path && !isDone(entry))),
+        at: startedAt,
+      },
+      ...(installed.highest === undefined ? {} : { highest: installed.highest }),
+    });
+    return { name: request.name, from: factsOf(applied), to: factsOf(former), charts, removed };
+  });
+}
+
+/** What a killed run has rolled back already is left as it is. */
+async function goBack(
+  chart: InstalledChart,
+  releases: Releases,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const name = { release: chart.release, namespace: chart.namespace };
+  const status = await releases.status(name, { signal });
+  const isThere = status?.status === 'deployed';
+  if (isThere && (status.revision === chart.revision || status.description === `Rollback to ${chart.revision}`)) {
+    return status.revision;
+  }
+  const { revision } = await releases.rollback(name, chart.revision, timeoutMs, { signal });
+  return revision;
+}
+
+/** Programs before what they stand on. */
+export function inRollbackOrder(charts: readonly InstalledChart[]): InstalledChart[] {
+  const backwards = [...charts].reverse();
+  return [...backwards.filter(({ stage }) => stage === 'app'), ...backwards.filter(({ stage }) => stage === 'data')];
+}
+
+/**
+ * The ledger, once it is sure that the former release can work with the schema that it tells of.
+ *
+ * @throws UseCaseError ROLLBACK_REFUSED, TARGET_NOT_SAID; what the database throws
+ */
+async function readableLedger(
+  bundle: string,
+  applied: InstalledRelease,
+  former: InstalledRelease,
+  { migrations }: RollbackDependencies,
+  signal: AbortSignal,
+): Promise<readonly LedgerEntry[]> {
+  if (former.modules.length === 0) return [];
+  const runner = migrations(applied.database);
+  if (runner === undefined) {
+    throw new UseCaseError('TARGET_NOT_SAID', 'It is not said where the database of the migrations is', {
+      hint: 'Say --database URL: whether a rollback is safe stands in its ledger.',
+    });
+  }
+  const modules = former.modules.map(({ name, contracts }) => ({
+    name,
+    files: contracts.map((contract) => ({ name: contract })),
+  }));
+  // Tables of a module that the former release does not have are nothing to it.
+  const ledger = (await runner.ledger({ signal })).filter(({ module }) => modules.some(({ name }) => name === module));
+  const unknown = contractsUnknownTo({ bundle: { name: bundle }, modules }, ledger);
+  if (unknown.length === 0) return ledger;
+  throw new UseCaseError('ROLLBACK_REFUSED', `There is no way back to ${former.version}: what it needs was removed`, {
+    found: unknown.map(({ module, name }) => `${module}/${name}`).join(', '),
+    hint: 'Import a newer bundle that mends what is wrong, or restore a backup from before that migration.',
+  });
+}
+
+function factsOf({ version, sequence }: InstalledRelease) {
+  return { version, sequence };
+}
+
+function nothingToRollBack(name: string): UseCaseError {
+  return new UseCaseError('NOTHING_TO_ROLL_BACK', `No former release of ${name} is remembered`, {
+    hint: 'A rollback goes one release back, once. To run an older one, import its bundle with --allow-downgrade.',
+  });
+}
