@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # The files that the node's programs read. To be sourced after settings.sh.
+# shellcheck disable=SC2154
 
 # write_configuration STATE
 write_configuration() {
@@ -125,7 +126,7 @@ dns_configuration() {
   errors
   loadbalance
   kubernetes cluster.local in-addr.arpa ip6.arpa {
-    kubeconfig $1/certificates/admin.kubeconfig
+    kubeconfig $(cluster_kubeconfig)
     pods insecure
     ttl 5
   }

@@ -14,8 +14,8 @@ mount --make-rshared /
 mount -t proc proc /proc
 # What the node writes to the machine's folders stays with the node.
 mount --bind "$state/run" /run
-for folder in lib log; do
-  mount -t overlay overlay -o "lowerdir=/var/$folder,upperdir=$state/overlay/$folder/upper,workdir=$state/overlay/$folder/work" "/var/$folder"
+for folder in etc var/lib var/log; do
+  mount -t overlay overlay -o "lowerdir=/$folder,upperdir=$state/overlay/$folder/upper,workdir=$state/overlay/$folder/work" "/$folder"
 done
 find "$state/shadows" -type f -printf '%P\n' | while read -r sysctl; do
   mount --bind "$state/shadows/$sysctl" "/proc/sys/$sysctl"

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # The programs of the node: how each is started, stopped and held. To be sourced after settings.sh and sandbox.sh;
-# the functions read `state` and `init` of the cluster's record.
+# the functions read the variables of the cluster's record.
+# shellcheck disable=SC2154
 
 # The command line of a part, one word a line.
 part_command() {
@@ -44,11 +45,22 @@ part_command() {
       words kube-proxy "--kubeconfig=$keys/proxy.kubeconfig" --proxy-mode=iptables "--cluster-cidr=$POD_CIDR" "--hostname-override=$NODE_NAME" \
         --oom-score-adj=0 --conntrack-max-per-core=0 --conntrack-min=0 --conntrack-tcp-timeout-established=0s --conntrack-tcp-timeout-close-wait=0s
       ;;
+    # Of k3s too, where it goes without its own.
     dns) words cluster-dns -conf "$state/Corefile" ;;
-    storage) words cluster-storage "-kubeconfig=$keys/admin.kubeconfig" "-root=$state/volumes" "-node=$NODE_NAME" ;;
+    storage) words cluster-storage "-kubeconfig=$(cluster_kubeconfig)" "-root=$state/volumes" "-node=$NODE_NAME" ;;
     k3s) cat "$state/k3s.command" ;;
     *) fail "no part is called $1; there are: $(part_names | tr '\n' ' ')" ;;
   esac
+}
+
+# Its program: what stands after `env` and the variables that this sets.
+part_program() {
+  local word words
+  mapfile -t words < <(part_command "$1")
+  for word in "${words[@]}"; do
+    [[ $word == env || $word =~ ^[A-Z_]+= ]] || break
+  done
+  printf '%s' "$word"
 }
 
 words() {
@@ -56,18 +68,26 @@ words() {
 }
 
 part_names() {
-  if [[ $kind == k3s ]]; then words k3s registry; else words "${CLUSTER_PARTS[@]}"; fi
+  if [[ $kind != k3s ]]; then
+    words "${CLUSTER_PARTS[@]}"
+  elif [[ -f $state/own-parts ]]; then
+    words registry k3s dns storage
+  else
+    words registry k3s
+  fi
 }
 
 need_part() {
-  part_names | grep -qxF -- "$1" || fail "no part is called $1; there are: $(part_names | tr '\n' ' ')"
+  local names
+  names=" $(part_names | tr '\n' ' ')"
+  [[ $names == *" $1 "* ]] || fail "no part is called ${1:-(nothing)}; there are:$names"
 }
 
 # Tells a part's number within the node, where it runs.
 part_process() {
   local process program
   process=$(cat "$state/parts/$1.pid" 2>/dev/null) && [[ -n $process ]] || return 1
-  program=$(part_command "$1" | grep -vE '^env$|^[A-Z_]+=' | head -n 1)
+  program=$(part_program "$1")
   # A number may have gone to another process since.
   [[ $(inside readlink "/proc/$process/exe" 2>/dev/null) == */"${program##*/}"* ]] || return 1
   printf '%s' "$process"
@@ -109,11 +129,12 @@ part_stop() {
 
 # Waits until a part does its work, SECONDS at most.
 part_await() {
-  local part=$1 seconds=${2:-60} end=$((SECONDS + ${2:-60}))
+  local part=$1 seconds=${2:-60} begun=$SECONDS
   until part_works "$part" >/dev/null 2>&1; do
-    if ((SECONDS >= end)); then
+    # One that was started a moment ago may not be the program yet that it will be.
+    if ((SECONDS - begun >= seconds)) || { ((SECONDS - begun > 2)) && ! part_process "$part" >/dev/null; }; then
       tail -n 20 "$state/log/$part.log" >&2 || true
-      fail "$part did not begin its work within $seconds s; the end of its log is above ($state/log/$part.log)"
+      fail "$part ended, or did not begin its work within $seconds s; the end of its log is above"
     fi
     sleep 0.1
   done
@@ -124,11 +145,14 @@ part_works() {
   case $1 in
     containerd) inside timeout 10 ctr --address "$(containerd_socket)" version ;;
     apiserver | k3s) in_network timeout 10 kubectl get --raw /readyz ;;
-    # What it does shows in the node's state alone.
-    kubelet) [[ $(in_network timeout 10 kubectl get nodes -o 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}') == True ]] ;;
-    # shellcheck disable=SC2016
-    registry) inside timeout 10 bash -c 'exec 3<>"/dev/tcp/$1/$2"' connect "$NODE_IP" "$REGISTRY_PORT" ;;
+    # What it does shows in the state of the node alone.
+    kubelet) node_is_ready ;;
+    registry) inside timeout 10 bash -c "exec 3<>/dev/tcp/$NODE_IP/$REGISTRY_PORT" ;;
   esac
+}
+
+node_is_ready() {
+  [[ $(in_network timeout 10 kubectl get nodes --output 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}' 2>/dev/null) == True ]]
 }
 
 # --- What a person or a test uses ---

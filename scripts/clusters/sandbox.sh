@@ -1,11 +1,12 @@
 # shellcheck shell=bash
 # The namespaces of the node: processes, mounts and network. Its first process holds them; when that ends, the kernel ends every
 # process, mount, interface and packet filter with it. To be sourced after settings.sh.
+# shellcheck disable=SC2034,SC2154
 
 # sandbox_open NAME STATE KIND: makes the namespaces; the record is written by the first process itself.
 sandbox_open() {
   local folder=$2 try
-  mkdir -p "$folder"/{log,parts,run,overlay/{lib,log}/{upper,work},shadows}
+  mkdir -p "$folder"/{log,parts,run,overlay/{etc,var/lib,var/log}/{upper,work},shadows}
   shadow_sysctls "$folder"
   write_names "$folder"
   # No process of the cluster holds the locks of the scripts (7 and 8).

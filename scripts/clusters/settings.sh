@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # What the cluster is called, where it lives and how it is laid out. To be sourced after scripts/lib/peers.sh.
+# shellcheck disable=SC2034
 
 # As k3s has them.
 readonly POD_CIDR=10.42.0.0/16 POD_SUBNET=10.42.0.0/24 SERVICE_CIDR=10.43.0.0/16
@@ -83,7 +84,7 @@ holder_lives() {
 
 # For what works on a cluster that is up.
 need_cluster() {
-  holder_lives && [[ -f $state/ready ]] || fail 'no cluster is up; scripts/cluster up raises one'
+  if ! holder_lives || [[ ! -f $state/ready ]]; then fail 'no cluster is up; scripts/cluster up raises one'; fi
 }
 
 # Two that raise or end a cluster do so one after the other. The lock goes with the process.

@@ -13,6 +13,11 @@ const SWITCHED_OFF = /"?enableShop"?: ?false/g;
 const keys = join(root, 'keys.example');
 const stick = join(folder, 'stick');
 const portolan = join(root, 'scripts', 'portolan');
+/** No cluster, no server: the images alone, into a folder. On a node the same command without --only does the rest. */
+const importing = [
+  ...['bundle', 'import', 'second-stick', '--trust', join(keys, 'cosign.pub'), '-i', join(keys, 'identity.txt')],
+  ...['--only', 'images', '--images', 'folder=closed/images', '--state', 'closed/state'],
+];
 const timings: { step: string; seconds: number }[] = [];
 
 $.cwd = folder;
@@ -51,7 +56,33 @@ await step('Build again: nothing changed, nothing is sealed anew', async () => {
   );
 });
 await step('Open the lists with stock age, without Portolan', openWithStockAge);
+await step('Copy to a second stick, and read it back past the cache', async () => {
+  await show($`${portolan} bundle copy stick second-stick --trust ${keys}/cosign.pub`);
+});
+await step('The closed side looks first: what an import would do, and what stands against it', async () => {
+  await show($`${portolan} ${importing} --plan`);
+});
+await step('Import the images into a folder, straight from the sealed pieces', importIntoFolder);
+await step('Import again: nothing is missing, nothing is sent', async () => {
+  await show($`${portolan} ${importing}`);
+});
+await step('What the closed side has now', async () => {
+  await show($`${portolan} bundle status --state closed/state`);
+});
 await summary();
+
+/** The receipt is checked against what lies in the folder. */
+async function importIntoFolder(): Promise<void> {
+  await show($`${portolan} ${importing} --receipt closed/receipt.json`);
+  const envelope = JSON.parse(await readFile(join(folder, 'closed', 'receipt.json'), 'utf8'));
+  const receipt = JSON.parse(Buffer.from(envelope.payload, 'base64').toString());
+  const held = new Set(await readdir(join(folder, 'closed', 'images', 'blobs', 'sha256')));
+  const absent = receipt.images.blobs.filter((digest: string) => !held.has(digest.slice('sha256:'.length)));
+  claim(
+    absent.length === 0,
+    `the ${receipt.images.blobs.length} blobs that the signed receipt names are in the folder`,
+  );
+}
 
 async function prepareFolder(): Promise<void> {
   const names: string[] = await readdir(folder).catch(() => []);
@@ -59,7 +90,7 @@ async function prepareFolder(): Promise<void> {
     throw new Error(`${folder} holds something that no demo made: name another folder`);
   }
   await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true });
+  await mkdir(join(folder, 'closed'), { recursive: true });
   await writeFile(join(folder, MARK), '');
   await cp(join(root, 'bundles', 'cms'), join(folder, 'cms'), {
     recursive: true,
@@ -168,7 +199,7 @@ async function openWithStockAge(): Promise<void> {
   );
   const manifest = JSON.parse(await readFile(join(folder, blob(tagged.digest)), 'utf8'));
   const lists = blob(manifest.layers[0].digest);
-  await show($`age -d -i ${keys}/identity.txt ${lists} | tar -t`);
+  await show($`age -d -i ${keys}/identity.txt ${lists} | tar -t --ignore-zeros`);
 }
 
 async function summary(): Promise<void> {

@@ -30,6 +30,12 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     meaning: 'An image reference is not well formed.',
     remedy: 'Write it as HOST/REPOSITORY:TAG or HOST/REPOSITORY@sha256:DIGEST, in lower case.',
   },
+  REGISTRY_ADDRESS_INVALID: {
+    status: 2,
+    meaning: 'The address of a registry is not one.',
+    remedy:
+      'Write HOST, HOST:PORT or HOST:PORT/PREFIX, with http:// in front where it speaks plain HTTP. Who logs in stands in config.json.',
+  },
   PLATFORM_INVALID: {
     status: 2,
     meaning: 'A platform is not well formed.',
@@ -402,6 +408,44 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
     meaning: 'The registry broke the distribution protocol.',
     remedy:
       'Check that the address is a registry and not a web page or a proxy in between; if it is a registry, report it to its operator.',
+  },
+  REGISTRY_FULL: {
+    status: 1,
+    meaning: "The registry's storage is full, or the quota of the project is used up.",
+    remedy:
+      'Free space there or raise the quota, and run the command again: blobs that arrived whole are not sent again.',
+  },
+  REGISTRY_BODY_LIMIT: {
+    status: 1,
+    meaning:
+      'Something between here and the registry refuses requests of even 256 KiB, or a manifest (413). Larger blobs were tried in smaller parts already.',
+    remedy: 'Raise the limit of the proxy: client_max_body_size of nginx, proxy-body-size of its ingress controller.',
+  },
+  REGISTRY_READ_ONLY: {
+    status: 1,
+    meaning: 'The registry takes no changes of this kind: it is read-only, a cache, or does not allow deletion.',
+    remedy:
+      'Switch it to writing, or name another registry. For deletion, allow it in its settings (storage.delete.enabled of distribution) or delete there with its own tools.',
+  },
+  UPLOAD_LOST: {
+    status: 1,
+    meaning:
+      'The registry forgot an upload in the middle of a blob, so that its beginning would have to be sent again. Other blobs arrived.',
+    remedy:
+      'Run the command again: only this blob is sent again. If it repeats, the registry may run as several replicas without shared storage, or something ends long requests.',
+  },
+  INDEX_REFUSED: {
+    status: 1,
+    meaning:
+      'An image is named by the digest of an index with platforms that the bundle does not carry, and the registry takes only indexes that are complete.',
+    remedy:
+      'Set `validation: { manifests: { indexes: { platforms: none } } }` in the configuration of distribution 3; or name the image by a tag, or by the digest of its one platform; or build the bundle with all platforms of the index.',
+  },
+  REFERENCE_COLLISION: {
+    status: 1,
+    meaning:
+      'Several images of different registries would get one name: a mirror keeps an image under its path, without its host.',
+    remedy: 'Give one of them another path or tag where the bundle is made.',
   },
   CREDENTIALS_UNUSABLE: {
     status: 1,
@@ -889,7 +933,8 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
   },
   BUNDLE_NOT_RIGHT: {
     status: 3,
-    meaning: '`bundle verify` found something wrong with a bundle. The problems that follow name each file.',
+    meaning:
+      '`bundle verify` or `bundle copy` found something wrong with a bundle where it lies. The problems that follow name each file.',
     remedy:
       'Do not import the bundle. Copy the files that are named again from where the bundle came from; if the signature is wrong, ask the publisher.',
   },

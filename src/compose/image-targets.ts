@@ -6,6 +6,7 @@ import { createImageFolderTarget } from '../adapters/image-folder/image-folder.t
 import { createK3sImagesTarget, K3S_IMAGES_FOLDER } from '../adapters/k3s-images/k3s-images.ts';
 import { parseRegistryAddress, type RegistryAddress } from '../formats/oci/registry-address.ts';
 import type { ImageTarget } from '../ports/image-target.ts';
+import type { Progress } from '../ports/progress.ts';
 import { UseCaseError } from '../usecases/errors.ts';
 
 /** A target as `--images` names it, and as it is recorded. */
@@ -20,6 +21,7 @@ export interface TargetEnvironment {
   readonly cwd: string;
   /** Certificates that registries are trusted by. */
   readonly caFile?: string;
+  readonly progress?: Progress;
 }
 
 /** @throws UseCaseError TARGET_NOT_SAID; FormatError REGISTRY_ADDRESS_INVALID */
@@ -38,7 +40,7 @@ export function parseTargetAddress(text: string, cwd: string): TargetAddress {
 
 export async function openImageTarget(
   target: TargetAddress,
-  { env, cwd, caFile }: TargetEnvironment,
+  { env, cwd, caFile, progress }: TargetEnvironment,
 ): Promise<ImageTarget> {
   switch (target.kind) {
     case 'k3s-images':
@@ -49,7 +51,12 @@ export async function openImageTarget(
     case 'registry': {
       // The HTTP client is loaded only where it is needed.
       const { composeRegistryTarget } = await import('./registry-target.ts');
-      return composeRegistryTarget(target.address, { env, cwd, ...(caFile === undefined ? {} : { caFile }) });
+      return composeRegistryTarget(target.address, {
+        env,
+        cwd,
+        ...(caFile === undefined ? {} : { caFile }),
+        ...(progress === undefined ? {} : { progress }),
+      });
     }
     default: {
       const found = await findCtr(env.PATH ?? '');

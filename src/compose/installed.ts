@@ -35,7 +35,7 @@ export interface OpenedTarget extends AsyncDisposable {
 }
 
 /** Where state lies when there is no cluster and no --state: root's own place, else the user's (XDG base directories). */
-export function defaultStateFolder(env: Running['env']): string {
+function defaultStateFolder(env: Running['env']): string {
   if (userInfo().uid === 0) return '/var/lib/portolan';
   return join(env.XDG_STATE_HOME || join(env.HOME ?? tmpdir(), '.local', 'state'), 'portolan');
 }

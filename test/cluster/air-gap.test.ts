@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ctr, httpGet, insideNode, kubectl, namespaced, useCluster } from '../support/cluster.ts';
-import { portolan } from '../support/program.ts';
+import { portolanText } from '../support/program.ts';
 
 /** Of the Internet, and of a private network that a machine may well have. */
 const OUTSIDE = ['1.1.1.1', '8.8.8.8', '192.168.1.1', '172.16.0.1'];
@@ -58,7 +58,7 @@ describe('no way out', () => {
   });
 
   test('the program itself runs there', async () => {
-    const ended = await portolan(['--version']);
+    const ended = await portolanText(['--version']);
     expect(ended.status).toBe(0);
   });
 
@@ -93,12 +93,13 @@ describe('a node', () => {
 
   test('a Service leads to its Pod, from the node and from a Pod, which knows it by name', async () => {
     const address = await own.kubectl(['get', 'service', 'web', '--output', 'jsonpath={.spec.clusterIP}']);
-    expect(await httpGet(`http://${address}/`)).toEqual({ status: 200, text: 'here' });
+    // The packet filter learns of a Pod that is ready a moment later.
+    await expect.poll(() => httpGet(`http://${address}/`), { timeout: 60_000 }).toEqual({ status: 200, text: 'here' });
     for (const host of [address, 'web', `web.${name}.svc.cluster.local`]) {
       expect(await inClient(`fetch('http://${host}/').then((r) => r.text()).then(console.log)`)).toBe('here\n');
     }
     // The Pod behind a Service reaches itself by it.
-    expect(await inPod('web', `fetch('http://web/').then((r) => r.text()).then(console.log)`)).toBe('here\n');
+    expect(await inPod('web', `fetch('http://web.${name}/').then((r) => r.text()).then(console.log)`)).toBe('here\n');
   });
 
   test('a Pod reaches the API server by its Service', async () => {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { imageOnNode } from '../support/node-image.ts';
 import { raised } from '../support/raised.ts';
 import { releasesFixture } from '../support/releases-fixture.ts';
 
@@ -23,6 +24,7 @@ spec:
     spec: { containers: [{ name: web, image: 'nowhere.invalid/web:1', imagePullPolicy: Never }] }
 `,
 };
+const SHELL_IMAGE = 'helm-releases.invalid/shell:1';
 /** Says something and ends, again and again. */
 const CRASHING = {
   'crash.yaml': `apiVersion: apps/v1
@@ -35,7 +37,7 @@ spec:
     spec:
       containers:
         - name: crash
-          image: portolan.local/cms/postgres:1.0.0
+          image: ${SHELL_IMAGE}
           imagePullPolicy: Never
           command: [sh, -c, 'echo "my last words"; exit 7']
 `,
@@ -154,6 +156,7 @@ describe('a release that does not get ready', () => {
   });
 
   test("shows its Pods' last words, and keeps their logs", async () => {
+    await imageOnNode(SHELL_IMAGE);
     const fixture = await releasesFixture();
     const error = await raised(() => fixture.upgrade(CRASHING, { timeoutMs: 20_000 }));
     expect(error.code).toBe('RELEASE_FAILED');

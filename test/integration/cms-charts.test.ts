@@ -109,6 +109,20 @@ describe.each(CHOICES)('$provider, blog $blog, shop $shop', (choice) => {
     ]);
   });
 
+  test('an upgrade starts what is new before it ends what is old, which answers until nobody asks any more', async () => {
+    const { resources } = await render('app', valueFlags(choice));
+    const deployments = resources.filter(({ kind }) => kind === 'Deployment');
+    expect(deployments.length).toBeGreaterThan(0);
+    for (const { spec } of deployments) {
+      expect(spec.strategy).toEqual({ type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } });
+      const pod = spec.template.spec;
+      const [sleep, drainSeconds] = pod.containers[0].lifecycle.preStop.exec.command;
+      expect([sleep, Number(drainSeconds) > 0]).toEqual(['sleep', true]);
+      expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(Number(drainSeconds));
+      for (const { readinessProbe } of pod.containers) expect(readinessProbe).toBeDefined();
+    }
+  });
+
   test('what one object names in another is there', async () => {
     const all = [
       ...(await render('data', valueFlags(choice))).resources,

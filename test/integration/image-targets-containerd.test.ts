@@ -151,6 +151,9 @@ describe('containerd', () => {
     expect([...survey.images]).toEqual([WEB]);
     for (const { digest } of image.blobs) expect(survey.blobs.has(digest) || survey.unwanted?.has(digest)).toBe(true);
     for (const digest of attached) expect(survey.blobs.has(digest)).toBe(false);
+    // As well when the image is written once more beside others: what was left out is not missed.
+    await target.write([image], streamOf(content, []));
+    expect(await isDone(target, image)).toBe(true);
   });
 
   it('says which blob was collected as garbage since the survey, and takes it the next time', async () => {

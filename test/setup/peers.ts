@@ -13,6 +13,10 @@ const PROGRAMS = [
   'jq',
   'mkfs.exfat',
   'mount.exfat-fuse',
+  'containerd',
+  'ctr',
+  'runc',
+  'wharfie-check',
 ];
 
 /** Interoperability is proved with the real programs: a run without them fails before its first test. */

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { startTokenService } from './token-service.ts';
 
 const run = promisify(execFile);
 
@@ -22,9 +23,19 @@ export interface PrivateRegistry {
   start(): Promise<void>;
   /** SIGKILL. */
   kill(): Promise<void>;
+  /** The token service as well. */
+  close(): Promise<void>;
 }
 
-export async function createPrivateRegistry(folder: string): Promise<PrivateRegistry> {
+export interface PrivateRegistryOptions {
+  /** `token`: a token service beside it, which lets the user push to `cms/…` and pull from there, and nothing else. */
+  readonly auth?: 'htpasswd' | 'token';
+}
+
+export async function createPrivateRegistry(
+  folder: string,
+  options: PrivateRegistryOptions = {},
+): Promise<PrivateRegistry> {
   await mkdir(folder, { recursive: true });
   const at = (name: string): string => join(folder, name);
   await makeCertificates(folder);
@@ -33,12 +44,17 @@ export async function createPrivateRegistry(folder: string): Promise<PrivateRegi
   await mkdir(at('docker'));
   await writeFile(at('docker/config.json'), JSON.stringify({ auths: { [host]: { auth } } }));
   await writeFile(at('htpasswd'), HTPASSWD);
+  const htpasswd = { htpasswd: { realm: 'test', path: at('htpasswd') } };
+  const tokens =
+    options.auth === 'token'
+      ? await startTokenService({ key: at('server.key'), certificate: at('server.pem') }, { service: host, ...USER })
+      : undefined;
   const config = {
     version: '0.1',
     log: { level: 'error', accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: at('storage') } },
+    storage: { filesystem: { rootdirectory: at('storage') }, delete: { enabled: true } },
     http: { addr: host, tls: { certificate: at('server.pem'), key: at('server.key') } },
-    auth: { htpasswd: { realm: 'test', path: at('htpasswd') } },
+    auth: tokens === undefined ? htpasswd : { token: { ...tokens.settings, rootcertbundle: at('ca.pem') } },
   };
   await writeFile(at('config.yml'), JSON.stringify(config));
   let stop = async (): Promise<void> => {};
@@ -60,6 +76,10 @@ export async function createPrivateRegistry(folder: string): Promise<PrivateRegi
       }
     },
     kill: () => stop(),
+    async close() {
+      await stop();
+      await tokens?.close();
+    },
   };
 }
 

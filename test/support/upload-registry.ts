@@ -8,10 +8,8 @@ import { refuse } from './fault-registry.ts';
  * What a test does to a request: answers it (true), lets the registry take only the first bytes of the body and then breaks
  * the connection, lets it do all and breaks the connection instead of answering, or nothing.
  */
-export type UploadFault = (
-  request: IncomingMessage,
-  response: ServerResponse,
-) => boolean | { readonly cutAfterBytes: number } | 'answer-lost' | undefined;
+export type UploadFault = (request: IncomingMessage, response: ServerResponse) => FaultOutcome | Promise<FaultOutcome>;
+type FaultOutcome = boolean | { readonly cutAfterBytes: number } | 'answer-lost' | undefined;
 
 export interface UploadRegistryOptions {
   readonly fault?: UploadFault;
@@ -57,10 +55,10 @@ export async function startUploadRegistry(options: UploadRegistryOptions = {}): 
     UploadRegistry,
     'blobs' | 'manifests' | 'tags' | 'uploads'
   >;
-  const handler = (request: IncomingMessage, response: ServerResponse): void => {
+  const handler = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     request.on('error', () => {});
     requests.push({ method: request.method ?? '', path: request.url ?? '', headers: request.headers });
-    const fault = options.fault?.(request, response);
+    const fault = await options.fault?.(request, response);
     if (fault === true) return;
     void serve(
       state,

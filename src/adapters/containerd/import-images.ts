@@ -14,8 +14,8 @@ import { type Ctr, runCtr } from './ctr-process.ts';
 /**
  * How images get into containerd. Two imports, one inside the other:
  *
- *     ctr images import --local --no-unpack -     oci-layout, blobs …, a mark │                                  │ index.json
- *     ctr images import -                                                     │ oci-layout, index.json: unpacks, names │
+ *     ctr images import --local --no-unpack -   oci-layout, blobs …, a mark │ waits                                  │ index.json
+ *     ctr images import -                                                   │ oci-layout, index.json: unpacks, names │
  *
  * The outer one moves the blobs, twice as fast as containerd's transfer service does, and its lease keeps them until it ends.
  * The archive is read in order: once the mark is in the content store, every blob before it is, under its true digest. Only
@@ -87,7 +87,15 @@ export async function importImages(
     const content = await contentWith(importer, markDigest, gone, signal);
     // It has ended too early, and says why.
     if (content === undefined) return;
-    assertAllThere(images, content, sent);
+    if (images.some((image) => lackingOf(image, content) !== undefined)) {
+      // Another platform's blob may be gone from an image that is ready.
+      const { images: ready } = await importer.surveyed(images, signal);
+      assertAllThere(
+        images.filter(({ reference }) => !ready.has(reference)),
+        content,
+        sent,
+      );
+    }
     await nameAll();
     yield archiveIndexFile(images);
   }
@@ -160,10 +168,15 @@ async function contentWith(
   return undefined;
 }
 
+function lackingOf(image: TargetImage, content: ReadonlySet<Digest>): Digest | undefined {
+  return image.blobs.find((blob) => isNeeded(blob) && !content.has(blob.digest))?.digest;
+}
+
 /** A blob that was sent and is not there had other bytes than its digest says: containerd stored it under its true one. */
 function assertAllThere(images: readonly TargetImage[], content: ReadonlySet<Digest>, sent: ReadonlySet<Digest>): void {
-  for (const { digest } of images.flatMap((image) => image.blobs.filter(isNeeded))) {
-    if (content.has(digest)) continue;
+  for (const image of images) {
+    const digest = lackingOf(image, content);
+    if (digest === undefined) continue;
     if (!sent.has(digest)) throw targetIncomplete('containerd', digest);
     throw new AdapterError('BLOB_DIGEST_MISMATCH', 'A blob of an image does not have the digest that the bundle says', {
       expected: digest,

@@ -82,7 +82,8 @@ function createUpload(
   let acknowledged = 0;
   /** Failures since the last progress. */
   let failures = 0;
-  let emptyTwice = false;
+  /** The most that it ever had. */
+  let furthest = 0;
 
   const begin = async (): Promise<URL> => {
     if (location !== undefined) await cancelUpload(access, repository, location);
@@ -95,7 +96,7 @@ function createUpload(
     );
     if (reply.location === undefined) throw protocolFailure(target, 'the upload has no address', 'no Location');
     location = reply.location;
-    leastBytes = Number(reply.headers['oci-chunk-min-length'] ?? 0);
+    leastBytes = Number(/^\d{1,15}$/.exec(String(reply.headers['oci-chunk-min-length'] ?? ''))?.[0] ?? 0);
     if (leastBytes > LARGE_PART_BYTES) limits.parts = 'refused';
     else if (leastBytes > 0) limits.parts = 'proven';
     acknowledged = 0;
@@ -152,14 +153,12 @@ function createUpload(
         const status = answeredStatus(failure);
         if (status === undefined || status >= 500 || status === 429 || status === 401) return wait(failure, false);
       }
-      // `0-0` is said of nothing and of one byte. It was taken for nothing, and that was refused.
-      if (found === 1) {
-        found = emptyTwice ? 1 : 0;
-        emptyTwice = !emptyTwice;
-      }
+      // `0-0` is said of nothing and of one byte. Where the one was refused, it is the other.
+      if (found === 1) found = answeredStatus(lost) === 416 ? 1 - Math.min(1, acknowledged) : 0;
     }
     if (found !== undefined && found >= feed.from && found <= feed.to) {
-      if (found > acknowledged) failures = 0;
+      if (found > furthest) failures = 0;
+      furthest = Math.max(furthest, found);
       acknowledged = found;
       return;
     }
@@ -168,7 +167,8 @@ function createUpload(
   };
 
   const forget = (): void => {
-    if (limits.parts === 'unproven' && acknowledged >= PROOF_BYTES) limits.parts = 'proven';
+    // Also where another upload concluded that it does not.
+    if (acknowledged >= PROOF_BYTES) limits.parts = 'proven';
     if (limits.parts === 'proven') feed.release(acknowledged);
   };
 
@@ -211,11 +211,12 @@ function createUpload(
           const end = rangeEnd(reply) ?? to;
           // A registry that took less than was sent gets the rest.
           acknowledged = end > from && end <= to ? end : to;
-          failures = 0;
+          if (acknowledged > furthest) failures = 0;
+          furthest = Math.max(furthest, acknowledged);
           forget();
         } catch (failure) {
           if (answeredStatus(failure) === 413 && shrink(to - from)) continue;
-          const mayNotTakeParts = isRefusal(failure) && limits.parts === 'unproven' && feed.from === 0 && !isLast;
+          const mayNotTakeParts = isRefusal(failure) && limits.parts !== 'proven' && feed.from === 0 && !isLast;
           // Once it may be the upload that is over. Twice it is the way in which it is sent.
           if (mayNotTakeParts && failures > 0) {
             limits.parts = 'refused';

@@ -18,11 +18,9 @@ export interface UploadLimits {
 }
 
 const CANCEL_TIMEOUT_MS = 2000;
+const CANCEL_TRIES = 3;
 
-export type WhatOfRepository = Pick<
-  RegistryRequest,
-  'method' | 'what' | 'headers' | 'allow' | 'body' | 'url' | 'digest'
->;
+type WhatOfRepository = Pick<RegistryRequest, 'method' | 'what' | 'headers' | 'allow' | 'body' | 'url' | 'digest'>;
 
 /** A request with push rights to one repository, tried as often as the policy says. */
 export function ask(
@@ -63,7 +61,8 @@ export async function mountBlob(
   signal: AbortSignal,
 ): Promise<boolean> {
   const query = new URLSearchParams({ mount: digest, from });
-  const target = { host, repository, access: 'push', mountFrom: from, what: `blobs/uploads/?${query}` } as const;
+  const url = new URL(`${client.originOf(host)}/v2/${repository}/blobs/uploads/?${query}`);
+  const target = { host, repository, access: 'push', mountFrom: from, what: 'blobs/uploads/', url } as const;
   try {
     const reply = await client.exchange({ ...target, method: 'POST' }, { retried: true, signal });
     if (reply.status === 201) return true;
@@ -83,6 +82,19 @@ export async function cancelUpload(
   repository: string,
   url: URL,
 ): Promise<void> {
-  const request = { host, repository, access: 'push', what: 'blobs/uploads/', method: 'DELETE', url } as const;
-  await client.exchange(request, { signal: AbortSignal.timeout(CANCEL_TIMEOUT_MS) }).catch(() => {});
+  const signal = AbortSignal.timeout(CANCEL_TIMEOUT_MS);
+  const upload = { host, repository, access: 'push', what: 'blobs/uploads/' } as const;
+  let at = url;
+  for (let tries = 0; tries < CANCEL_TRIES; tries += 1) {
+    try {
+      await client.exchange({ ...upload, method: 'DELETE', url: at }, { signal });
+      return;
+    } catch (failure) {
+      // An address may be good for one length of the upload alone, which is another one after a part broke off.
+      if (![400, 416].includes(answeredStatus(failure) ?? 0)) return;
+    }
+    const reply = await client.exchange({ ...upload, url: at }, { signal }).catch(() => undefined);
+    if (reply?.location === undefined) return;
+    at = reply.location;
+  }
 }

@@ -252,8 +252,9 @@ export function createRegistryClient(settings: ClientSettings): RegistryClient {
     const location = new URL(String(text), from.href);
     location.hash = '';
     if (location.protocol === 'https:' || location.origin === from.origin) return location;
-    // A registry behind a proxy that ends TLS often calls itself http: the way there is the one that we came by.
-    if (location.protocol === 'http:' && location.hostname === from.hostname) {
+    // A registry behind a proxy often calls itself http, or forgets the port: the way there is the one that we came by.
+    const isItself = location.hostname === from.hostname && (from.protocol === 'https:' || location.port === '');
+    if (location.protocol === 'http:' && isItself) {
       return new URL(`${from.origin}${location.pathname}${location.search}`);
     }
     if (location.protocol === 'http:' && isPlainHttp(location.host)) return location;

@@ -66,19 +66,21 @@ export function createTransport(settings: TransportSettings): Transport {
         byCaFile.set(caFile, dispatchers);
       }
       const { http, https } = await dispatchers;
-      return url.protocol === 'https:' ? https : http;
+      return url.protocol === 'https:' ? https() : http();
     },
     async close() {
       const made = await Promise.allSettled(byCaFile.values());
-      const all = made.flatMap((one) => (one.status === 'fulfilled' ? [one.value.http, one.value.https] : []));
+      const all = made.flatMap((one) => (one.status === 'fulfilled' ? one.value.made : []));
       await Promise.all(all.map((dispatcher) => dispatcher.destroy()));
     },
   };
 }
 
 interface Dispatchers {
-  readonly http: Dispatcher;
-  readonly https: Dispatcher;
+  http(): Dispatcher;
+  https(): Dispatcher;
+  /** Those that were asked for. */
+  readonly made: readonly Dispatcher[];
 }
 
 async function readAuthorities(files: readonly (string | undefined)[]): Promise<readonly string[]> {
@@ -115,31 +117,45 @@ function createDispatchers(
   bodyTimeoutMs: number,
   authorities: readonly string[],
 ): Dispatchers {
-  const connect = {
-    secureContext: secureContext(authorities),
-    timeout: settings.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-  };
   const common = {
-    connect,
     // Ranges, resets and several connections at once are what layers need; one multiplexed connection is slower.
     allowH2: false,
     headersTimeout: settings.headersTimeoutMs ?? ANSWER_TIMEOUT_MS,
     bodyTimeout: bodyTimeoutMs,
   };
-  const make = (proxy: string | undefined): Dispatcher => {
-    if (!proxy) return new Agent(common);
+  const timeout = settings.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+  const secure = lazily(() => ({ secureContext: secureContext(authorities), timeout }));
+  const make = (proxy: string | undefined, connect: () => { timeout: number }): Dispatcher => {
+    if (!proxy) return new Agent({ ...common, connect: connect() });
     const address = proxyAddress(proxy);
     // Both given: undici would otherwise look into the environment, and send HTTPS through the proxy meant for HTTP.
     return new EnvHttpProxyAgent({
       ...common,
+      connect: secure(),
       httpProxy: address,
       httpsProxy: address,
       noProxy: settings.proxy?.noProxy ?? '',
-      requestTls: connect,
-      proxyTls: connect,
+      requestTls: secure(),
+      proxyTls: secure(),
     });
   };
-  return { http: make(settings.proxy?.httpProxy), https: make(settings.proxy?.httpsProxy) };
+  const made: Dispatcher[] = [];
+  const kept = (dispatcher: Dispatcher): Dispatcher => {
+    made.push(dispatcher);
+    return dispatcher;
+  };
+  const http = lazily(() => kept(make(settings.proxy?.httpProxy, () => ({ timeout }))));
+  const https = lazily(() => kept(make(settings.proxy?.httpsProxy, secure)));
+  return { http, https, made };
+}
+
+/** Made when it is first needed: whoever speaks plain HTTP does not wait for the system's certificates. */
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 /** As curl reads it: without a scheme it is http. The address may hold a password and is never part of an error. */

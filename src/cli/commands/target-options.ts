@@ -1,14 +1,11 @@
 import { integer, path, text } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
+import { clusterOptions } from './cluster-options.ts';
 
 /** Options of commands that work on what is installed at a target. */
 
 export const targetOptions = {
-  kubeconfig: path({
-    value: 'FILE',
-    description: 'kubeconfig; without it KUBECONFIG, ~/.kube/config, the file of a k3s server here',
-  }),
-  context: text({ value: 'CONTEXT', description: 'context of the kubeconfig; the current one by default' }),
+  ...clusterOptions,
   namespace: text({
     value: 'NAMESPACE',
     defaultValue: 'portolan-system',

@@ -3,7 +3,7 @@
  * into a Secret. It holds no value of a Secret and no values of a chart.
  *
  *     { "mediaType": "application/vnd.portolan.installed.v1+json", "name", "highest": { "sequence", "root", "version" },
- *       "brought": [ IMAGE… ], "applied": RELEASE?, "former": RELEASE?, "running": { "root", "version", "sequence", "startedAt", "by", "done": […] }? }
+ *       "brought": [ IMAGE… ], "applied": RELEASE?, "former": RELEASE?, "running": { "root", "version", "sequence", "startedAt", "by", "done": […], … }? }
  *
  * `highest` only grows: it is what a replayed older bundle is held against, and it outlives the bundle's removal.
  */
@@ -72,6 +72,10 @@ const installedSchema = z.strictObject({
       startedAt: text,
       by: text,
       done: z.array(text),
+      /** What it may have made already, beside what `applied` names; of runs before it that did not end as well. */
+      charts: z.array(chartSchema.pick({ name: true, release: true, namespace: true, stage: true })).optional(),
+      images: z.array(z.strictObject({ reference: text, digest })).optional(),
+      configuration: z.array(z.strictObject({ namespace: text, name: text })).optional(),
     })
     .optional(),
 });
@@ -80,6 +84,8 @@ const installedSchema = z.strictObject({
 export type Installed = z.infer<typeof installedSchema>;
 export type InstalledRelease = z.infer<typeof releaseSchema>;
 export type InstalledChart = z.infer<typeof chartSchema>;
+/** Where a chart is, without what it is made of. */
+export type ChartPlace = Pick<InstalledChart, 'name' | 'release' | 'namespace' | 'stage'>;
 
 export function encodeInstalled(installed: Installed): Uint8Array {
   return gzipSync(canonicalJson(installed), { level: 9 });

@@ -19,8 +19,6 @@ import { decodeBase64 } from '../sigstore/pem.ts';
 import { keyHint, parsePublicKey } from '../sigstore/public-key.ts';
 
 export const RECEIPT_MEDIA_TYPE = 'application/vnd.portolan.receipt.v1+json';
-/** About two hundred thousand blobs. */
-export const RECEIPT_MAX_BYTES = 32 * 1024 * 1024;
 
 const digest = z.custom<Digest>(isDigest, 'a digest');
 const text = z.string().min(1).max(4096);

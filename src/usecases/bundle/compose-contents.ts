@@ -2,6 +2,7 @@ import type { Digest } from '../../core/digest.ts';
 import type { BlobRole, Contents } from '../../formats/bundle/contents.ts';
 import type { BundleLock } from '../../formats/bundle/lock-types.ts';
 import { CONTENTS_MEDIA_TYPE } from '../../formats/bundle/media-types.ts';
+import { isIndexType } from '../../formats/oci/manifest.ts';
 import { formatPlatform } from '../../formats/oci/platform.ts';
 import type { LocalBlob } from '../../ports/blobs.ts';
 import type { AcquiredImage } from '../../ports/images.ts';
@@ -64,9 +65,13 @@ export function composeContents(
       const layers = new Set<Digest>(
         image.manifests.flatMap((manifest) => manifest.layers.map(({ digest }) => digest)),
       );
+      const indexes = new Set(
+        image.blobs.filter(({ mediaType }) => isIndexType(mediaType)).map(({ digest }) => digest),
+      );
       const roleOf = (digest: Digest): BlobRole => {
         if (manifests.has(digest)) return 'image-manifest';
-        if (digest === image.root.digest) return 'image-index';
+        // An index may name further ones.
+        if (digest === image.root.digest || indexes.has(digest)) return 'image-index';
         if (layers.has(digest)) return 'image-layer';
         return configs.has(digest) ? 'image-config' : 'image-attachment';
       };

@@ -10,7 +10,7 @@ export interface ConfigurationMap {
 }
 
 /** What is carried under `configuration/json/`; values files are for rendering only. */
-export const DOCUMENTS_FOLDER = 'json/';
+const DOCUMENTS_FOLDER = 'json/';
 
 /** @param textOf - The text of a document, checked to be what its digest says. */
 export async function configurationMapsOf(
@@ -34,7 +34,7 @@ function keyOf(path: string): string {
   return isPlain ? key : `${key}-${hexOf(digestOf(inside)).slice(0, 8)}`;
 }
 
-export function configMapObject(map: ConfigurationMap, bundle: string): KubernetesObject {
+function configMapObject(map: ConfigurationMap, bundle: string): KubernetesObject {
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
@@ -64,7 +64,7 @@ export async function configurationAction(
 export async function applyConfiguration(
   kubernetes: Kubernetes,
   maps: readonly ConfigurationMap[],
-  former: readonly ConfigurationMap[],
+  former: readonly Pick<ConfigurationMap, 'namespace' | 'name'>[],
   bundle: string,
   options: { readonly signal?: AbortSignal },
 ): Promise<void> {

@@ -43,13 +43,14 @@ export async function prepareCharts(
       path: await extract(source, work, `${chart.name}.tgz`, chart.digest, options),
       values,
       valuesDigest,
-      description: descriptionOf(chart.digest, valuesDigest),
+      description: descriptionOf({ chart: chart.digest, values: valuesDigest }),
     });
   }
   return prepared;
 }
 
-export function descriptionOf(chart: Digest, values: Digest): string {
+/** What a revision of that chart with those values is described by. */
+export function descriptionOf({ chart, values }: { readonly chart: Digest; readonly values: Digest }): string {
   return `portolan chart ${hexOf(chart).slice(0, 16)} values ${hexOf(values).slice(0, 16)}`;
 }
 

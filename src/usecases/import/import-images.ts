@@ -5,7 +5,7 @@ import type { Progress } from '../../ports/progress.ts';
 import { sealedRunsOf } from '../bundle/read-blob.ts';
 import { UseCaseError } from '../errors.ts';
 import { type BlobSource, blame, streamBlobs } from './stream-blobs.ts';
-import { missingOf } from './target-images.ts';
+import { type MissingImages, missingOf } from './target-images.ts';
 
 export interface ImagesReport {
   readonly sent: number;
@@ -29,6 +29,27 @@ export async function importImages(
   const before = await target.survey(images, options);
   const missing = missingOf(images, before);
   if (missing.images.length === 0) return { sent: 0, sentBytes: 0, survey: before };
+  try {
+    await send(missing, target, source, progress, options);
+  } catch (error) {
+    if (!(error instanceof PortolanError) || error.code !== 'TARGET_INCOMPLETE') throw error;
+    // Something that was seen a moment ago was cleared away meanwhile: what is missing now is sent, once.
+    options.signal?.throwIfAborted();
+    await send(missingOf(images, await target.survey(images, options)), target, source, progress, options);
+  }
+  const survey = await target.survey(images, options);
+  const lacking = images.filter(({ reference }) => !survey.images.has(reference));
+  if (lacking.length > 0) throw imagesNotThere(target.name, lacking);
+  return { sent: missing.images.length, sentBytes: missing.sizeBytes, survey };
+}
+
+async function send(
+  missing: MissingImages,
+  target: ImageTarget,
+  source: BlobSource,
+  progress: Progress,
+  options: { readonly signal?: AbortSignal },
+): Promise<void> {
   const task = progress.task(`Images to ${target.name}`, missing.sizeBytes);
   const stream = streamBlobs(missing.blobs, source, {
     ...options,
@@ -47,10 +68,6 @@ export async function importImages(
     throw error;
   }
   task.done();
-  const survey = await target.survey(images, options);
-  const lacking = images.filter(({ reference }) => !survey.images.has(reference));
-  if (lacking.length > 0) throw imagesNotThere(target.name, lacking);
-  return { sent: missing.images.length, sentBytes: missing.sizeBytes, survey };
 }
 
 function imagesNotThere(target: string, lacking: readonly TargetImage[]): UseCaseError {

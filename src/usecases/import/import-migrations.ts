@@ -43,7 +43,7 @@ export function migrationModulesOf(source: BlobSource): MigrationModule[] {
   }));
 }
 
-export function isContractFile(name: string): boolean {
+function isContractFile(name: string): boolean {
   return name.endsWith('.contract.sql');
 }
 

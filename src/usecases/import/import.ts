@@ -1,5 +1,5 @@
 import type { Digest } from '../../core/digest.ts';
-import type { Installed, InstalledChart, InstalledRelease } from '../../formats/target/installed.ts';
+import type { ChartPlace, Installed, InstalledChart, InstalledRelease } from '../../formats/target/installed.ts';
 import type { TargetSurvey } from '../../ports/image-target.ts';
 import { readInstalled } from '../installed/installed-state.ts';
 import { type Outcome, openJournal } from '../installed/journal.ts';
@@ -81,7 +81,12 @@ async function runImport(
 
   const startedAt = now().toISOString();
   const begin = {
-    running: { what: 'import' as const, root, version, sequence, startedAt, by: request.holder, done: [] },
+    running: {
+      ...{ what: 'import' as const, root, version, sequence, startedAt, by: request.holder, done: [] },
+      charts: charts.map(({ chart }) => placeOf(chart)),
+      images: images.map(named),
+      configuration: configuration.map(({ namespace, name }) => ({ namespace, name })),
+    },
     brought: target === undefined ? [] : images.map((image) => ({ ...named(image), target: target.name })),
   };
   const journal = await openJournal(installed, state, begin, signal);
@@ -92,7 +97,7 @@ async function runImport(
     await journal.done('images');
   }
   if (cluster !== undefined && request.parts.has('configuration')) {
-    const former = installed.applied?.configuration ?? [];
+    const former = [...(installed.applied?.configuration ?? []), ...(installed.running?.configuration ?? [])];
     await applyConfiguration(cluster.kubernetes, configuration, former, name, { signal });
     await journal.done('configuration');
   }
@@ -112,9 +117,10 @@ async function runImport(
   }
   await installStage('app');
   if (releases !== undefined) {
-    for (const { release, namespace } of droppedCharts(installed, charts)) {
-      // Its volumes stay, and so does its history: a rollback brings it back.
-      await releases.uninstall({ release, namespace }, request.chartTimeoutMs, { signal, keepHistory: true });
+    for (const { release, namespace, revision } of droppedCharts(installed, charts)) {
+      // Its volumes stay, and so does the history of what ran: a rollback brings it back.
+      const keepHistory = revision !== undefined;
+      await releases.uninstall({ release, namespace }, request.chartTimeoutMs, { signal, keepHistory });
     }
   }
 
@@ -211,6 +217,10 @@ async function migrate(
   );
   task.done();
   return report;
+}
+
+function placeOf({ name, release, namespace, stage }: ChartPlace): ChartPlace {
+  return { name, release, namespace, stage };
 }
 
 function named({ reference, digest }: { readonly reference: string; readonly digest: Digest }) {

@@ -1,7 +1,7 @@
 import type { Digest } from '../../core/digest.ts';
 import type { PortolanError } from '../../core/errors.ts';
 import type { Contents } from '../../formats/bundle/contents.ts';
-import { INSTALLED_MEDIA_TYPE, type Installed, type InstalledChart } from '../../formats/target/installed.ts';
+import { type ChartPlace, INSTALLED_MEDIA_TYPE, type Installed } from '../../formats/target/installed.ts';
 import type { ImageTarget, SpaceNeed, TargetBlob, TargetImage } from '../../ports/image-target.ts';
 import type { AccessQuestion } from '../../ports/kubernetes.ts';
 import type { Releases } from '../../ports/releases.ts';
@@ -96,7 +96,8 @@ export async function prepareImport(
       chartPlan.push({ name, release, namespace, stage, version, ...(found ?? { action: 'install' }) });
     }
     for (const { name, release, namespace, stage, revision } of droppedCharts(installed, charts)) {
-      chartPlan.push({ name, release, namespace, stage, action: 'uninstall', revision });
+      const now = revision === undefined ? {} : { revision };
+      chartPlan.push({ name, release, namespace, stage, action: 'uninstall', ...now });
     }
     const renderer = cluster.renderer(helmPath);
     const present = chartPlan.filter(({ action }) => action === 'upgrade' || action === 'unchanged');
@@ -221,10 +222,15 @@ async function findHelm(
   return await extract(source, work, CARRIED_HELM, carried.digest, { ...options, mode: 0o700 });
 }
 
-/** What the present release has and the new one has not. */
-export function droppedCharts({ applied }: Installed, charts: readonly PreparedChart[]): InstalledChart[] {
-  const kept = new Set(charts.map(({ chart }) => `${chart.namespace}/${chart.release}`));
-  return (applied?.charts ?? []).filter(({ namespace, release }) => !kept.has(`${namespace}/${release}`));
+/** What the present release, or an import that did not end, has and the new one has not. */
+export function droppedCharts(
+  { applied, running }: Installed,
+  charts: readonly PreparedChart[],
+): (ChartPlace & { readonly revision?: number })[] {
+  const keyOf = ({ namespace, release }: Pick<ChartPlace, 'namespace' | 'release'>) => `${namespace}/${release}`;
+  const kept = new Set(charts.map(({ chart }) => keyOf(chart)));
+  const present = [...(running?.charts ?? []), ...(applied?.charts ?? [])].map((chart) => [keyOf(chart), chart] as const);
+  return [...new Map(present).values()].filter((chart) => !kept.has(keyOf(chart)));
 }
 
 function runnerOf({ migrations }: ImportDependencies, database: Contents['database']): MigrationRunner {

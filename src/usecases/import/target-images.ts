@@ -41,7 +41,7 @@ export function missingOf(images: readonly TargetImage[], survey: TargetSurvey):
   const missing = images.filter(({ reference }) => !survey.images.has(reference));
   const blobs = new Map<Digest, TargetBlob>();
   for (const blob of missing.flatMap((image) => image.blobs)) {
-    if (!survey.blobs.has(blob.digest)) blobs.set(blob.digest, blob);
+    if (!survey.blobs.has(blob.digest) && survey.unwanted?.has(blob.digest) !== true) blobs.set(blob.digest, blob);
   }
   return {
     images: missing,

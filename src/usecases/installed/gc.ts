@@ -27,7 +27,8 @@ export async function collectGarbage(
     const all = await listInstalled(state, { signal });
     const needed = new Set(
       all
-        .flatMap(({ applied, former }) => [applied, former])
+        // Of an import that did not end too: it goes on where it was, and what it installed already runs.
+        .flatMap(({ applied, former, running }) => [applied, former, running])
         .flatMap((release) => release?.images ?? [])
         .map(({ reference }) => reference),
     );

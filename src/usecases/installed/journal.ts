@@ -24,7 +24,14 @@ export async function openJournal(
   begin: { readonly running: Running; readonly brought?: Installed['brought'] },
   signal: AbortSignal,
 ): Promise<Journal> {
-  let running = begin.running;
+  // What a run before this one made and did not end stays in sight until one ends.
+  const { running: interrupted } = installed;
+  let running: Running = {
+    ...begin.running,
+    ...kept('charts', interrupted, begin.running, ({ namespace, release }) => [namespace, release]),
+    ...kept('images', interrupted, begin.running, ({ reference, digest }) => [reference, digest]),
+    ...kept('configuration', interrupted, begin.running, ({ namespace, name }) => [namespace, name]),
+  };
   // Before anything is sent: what a killed run has brought must be found by `bundle gc`.
   const brought = union(installed.brought, begin.brought ?? []);
   const write = (record: Installed) => writeInstalled(state, record, { signal });
@@ -39,6 +46,18 @@ export async function openJournal(
       await write({ ...rest, brought, ...outcome });
     },
   };
+}
+
+/** The list of that name of both runs; nothing where neither has one. */
+function kept<Name extends 'charts' | 'images' | 'configuration'>(
+  name: Name,
+  before: Running | undefined,
+  now: Running,
+  keyOf: (item: NonNullable<Running[Name]>[number]) => readonly string[],
+): Partial<Running> {
+  const items = [...(before?.[name] ?? []), ...(now[name] ?? [])] as NonNullable<Running[Name]>[number][];
+  const all = new Map(items.map((item) => [JSON.stringify(keyOf(item)), item]));
+  return all.size === 0 ? {} : { [name]: [...all.values()] };
 }
 
 function union(known: Installed['brought'], more: Installed['brought']): Installed['brought'] {

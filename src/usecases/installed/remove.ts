@@ -1,4 +1,4 @@
-import type { Installed, InstalledChart } from '../../formats/target/installed.ts';
+import type { ChartPlace, Installed } from '../../formats/target/installed.ts';
 import type { Kubernetes, KubernetesObject } from '../../ports/kubernetes.ts';
 import type { Releases } from '../../ports/releases.ts';
 import { applyConfiguration } from '../import/configuration-maps.ts';
@@ -55,8 +55,9 @@ export async function removeBundle(
     const running = { what: 'remove' as const, root, version, sequence, startedAt, by: request.holder, done: [] };
     const journal = await openJournal(installed, state, { running }, signal);
 
-    // Of the former release too: what an upgrade dropped has left its volumes.
-    const charts = distinct([...(applied?.charts ?? []), ...(former?.charts ?? [])]);
+    // Of the former release too: what an upgrade dropped has left its volumes. And what an import began and did not end.
+    const charts = distinct([applied, former, interrupted].flatMap((release) => release?.charts ?? []));
+    const maps = [applied, former, interrupted].flatMap((release) => release?.configuration ?? []);
     const releases: string[] = [];
     const left: KubernetesObject[] = [];
     for (const chart of cluster === undefined ? [] : inRollbackOrder(charts)) {
@@ -69,7 +70,7 @@ export async function removeBundle(
     }
     await journal.done('charts');
     if (cluster !== undefined) {
-      await applyConfiguration(cluster.kubernetes, [], applied?.configuration ?? [], request.name, { signal });
+      await applyConfiguration(cluster.kubernetes, [], maps, request.name, { signal });
       for (const chart of charts) left.push(...(await keptObjects(cluster.kubernetes, chart, signal)));
       for (const object of request.deleteData ? left : []) await cluster.kubernetes.delete(keyOf(object), { signal });
     }
@@ -87,7 +88,7 @@ export async function removeBundle(
 /** Volumes of the release's Pods by the standard label, and what helm left because the chart asked for it. */
 async function keptObjects(
   kubernetes: Kubernetes,
-  { release, namespace }: InstalledChart,
+  { release, namespace }: ChartPlace,
   signal: AbortSignal,
 ): Promise<KubernetesObject[]> {
   const kept: KubernetesObject[] = [];
@@ -106,6 +107,6 @@ function keyOf({ apiVersion, kind, metadata }: KubernetesObject) {
   return { apiVersion, kind, name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
-function distinct(charts: readonly InstalledChart[]): InstalledChart[] {
+function distinct(charts: readonly ChartPlace[]): ChartPlace[] {
   return [...new Map(charts.map((chart) => [`${chart.namespace}/${chart.release}`, chart])).values()];
 }

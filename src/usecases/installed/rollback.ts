@@ -1,8 +1,9 @@
-import type { InstalledChart, InstalledRelease } from '../../formats/target/installed.ts';
+import type { ChartPlace, Installed, InstalledChart, InstalledRelease } from '../../formats/target/installed.ts';
 import type { Kubernetes } from '../../ports/kubernetes.ts';
 import type { Releases } from '../../ports/releases.ts';
 import { UseCaseError } from '../errors.ts';
 import { applyConfiguration } from '../import/configuration-maps.ts';
+import { descriptionOf } from '../import/import-charts.ts';
 import type { MigrationRunners } from '../import/types.ts';
 import { isDone, pathOf } from '../migrate/decide.ts';
 import { contractsUnknownTo } from '../migrate/plan.ts';
@@ -31,7 +32,8 @@ export interface RollbackReport {
 
 /**
  * Back to the former release: app charts, data charts, configuration. Tables stay as they are: expand migrations keep the
- * former program working, and once a contract migration ran that it does not know, there is no way back.
+ * former program working, and once a contract migration ran that it does not know, there is no way back. After an import
+ * that did not end, that is the release that ran before it.
  *
  * @throws UseCaseError BUNDLE_NOT_INSTALLED, NOTHING_TO_ROLL_BACK, ROLLBACK_REFUSED; what cluster and database throw
  */
@@ -43,16 +45,18 @@ export async function rollbackBundle(
   const { state, cluster, progress, now } = dependencies;
   return await withTargetLock(request, dependencies, options, async (signal) => {
     const installed = await requireInstalled(dependencies, request.name, { signal });
-    const { applied, former } = installed;
-    if (applied === undefined || former === undefined) throw nothingToRollBack(request.name);
-    const ledger = await readableLedger(request.name, applied, former, dependencies, signal);
-    const { root, version, sequence } = former;
+    const { applied, running: interrupted } = installed;
+    const undoes = undoesInterrupted(installed);
+    const to = undoes ? applied : installed.former;
+    if (applied === undefined || to === undefined) throw nothingToRollBack(request.name);
+    const ledger = await readableLedger(request.name, applied, to, dependencies, signal);
+    const { root, version, sequence } = to;
     const startedAt = now().toISOString();
     const running = { what: 'rollback' as const, root, version, sequence, startedAt, by: request.holder, done: [] };
     const journal = await openJournal(installed, state, { running }, signal);
 
     const charts: InstalledChart[] = [];
-    for (const chart of inRollbackOrder(former.charts)) {
+    for (const chart of inRollbackOrder(to.charts)) {
       const task = progress.task(`Release ${chart.namespace}/${chart.release}`);
       const revision = await goBack(chart, cluster.releases, request.chartTimeoutMs, signal);
       task.done();
@@ -60,32 +64,42 @@ export async function rollbackBundle(
     }
     await journal.done('charts');
     const removed: string[] = [];
-    for (const { release, namespace } of inRollbackOrder(applied.charts)) {
-      if (former.charts.some((chart) => chart.release === release && chart.namespace === namespace)) continue;
+    for (const { release, namespace } of inRollbackOrder([...applied.charts, ...(interrupted?.charts ?? [])])) {
+      if (to.charts.some((chart) => chart.release === release && chart.namespace === namespace)) continue;
       if (await cluster.releases.uninstall({ release, namespace }, request.chartTimeoutMs, { signal })) {
         removed.push(`${namespace}/${release}`);
       }
     }
     await journal.done('removed');
-    await applyConfiguration(cluster.kubernetes, former.configuration, applied.configuration, request.name, { signal });
+    const present = [...applied.configuration, ...(interrupted?.configuration ?? [])];
+    await applyConfiguration(cluster.kubernetes, to.configuration, present, request.name, { signal });
     await journal.done('configuration');
-    const order = new Map(former.charts.map(({ release, namespace }, index) => [`${namespace}/${release}`, index]));
+    const order = new Map(to.charts.map(({ release, namespace }, index) => [`${namespace}/${release}`, index]));
     const place = ({ release, namespace }: InstalledChart) => order.get(`${namespace}/${release}`) ?? 0;
     await journal.finish({
       applied: {
-        ...former,
+        ...to,
         charts: [...charts].sort((a, b) => place(a) - place(b)),
         // What waited then may have run since: the former release knew it, and works without what it took away.
-        deferred: former.deferred.filter((path) => ledger.some((entry) => pathOf(entry) === path && !isDone(entry))),
+        deferred: to.deferred.filter((path) => ledger.some((entry) => pathOf(entry) === path && !isDone(entry))),
         at: startedAt,
       },
+      ...(undoes && installed.former !== undefined ? { former: installed.former } : {}),
       ...(installed.highest === undefined ? {} : { highest: installed.highest }),
     });
-    return { name: request.name, from: factsOf(applied), to: factsOf(former), charts, removed };
+    const from = undoes && interrupted?.what === 'import' ? interrupted : applied;
+    return { name: request.name, from: factsOf(from), to: factsOf(to), charts, removed };
   });
 }
 
-/** What a killed run has rolled back already is left as it is. */
+/** Whether what stands half done is an import of something else than what ran, or its undoing. */
+function undoesInterrupted({ applied, running }: Installed): boolean {
+  if (applied === undefined || running === undefined) return false;
+  if (running.what === 'import') return running.root !== applied.root;
+  return running.what === 'rollback' && running.root === applied.root;
+}
+
+/** What a killed run has rolled back already, or what was not touched, is left as it is. */
 async function goBack(
   chart: InstalledChart,
   releases: Releases,
@@ -95,7 +109,7 @@ async function goBack(
   const name = { release: chart.release, namespace: chart.namespace };
   const status = await releases.status(name, { signal });
   const isThere = status?.status === 'deployed';
-  if (isThere && (status.revision === chart.revision || status.description === `Rollback to ${chart.revision}`)) {
+  if (isThere && (status.revision === chart.revision || status.description === descriptionOf(chart))) {
     return status.revision;
   }
   const { revision } = await releases.rollback(name, chart.revision, timeoutMs, { signal });
@@ -103,7 +117,7 @@ async function goBack(
 }
 
 /** Programs before what they stand on. */
-export function inRollbackOrder(charts: readonly InstalledChart[]): InstalledChart[] {
+export function inRollbackOrder<Chart extends ChartPlace>(charts: readonly Chart[]): Chart[] {
   const backwards = [...charts].reverse();
   return [...backwards.filter(({ stage }) => stage === 'app'), ...backwards.filter(({ stage }) => stage === 'data')];
 }
@@ -141,7 +155,7 @@ async function readableLedger(
   });
 }
 
-function factsOf({ version, sequence }: InstalledRelease) {
+function factsOf({ version, sequence }: Pick<InstalledRelease, 'version' | 'sequence'>) {
   return { version, sequence };
 }
 

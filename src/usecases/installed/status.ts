@@ -1,4 +1,5 @@
 import type { Installed, InstalledChart } from '../../formats/target/installed.ts';
+import { descriptionOf } from '../import/import-charts.ts';
 import { listInstalled } from './installed-state.ts';
 import type { InstalledDependencies } from './types.ts';
 
@@ -13,7 +14,7 @@ export interface BundleStatus extends Pick<Installed, 'name' | 'highest' | 'runn
 export interface ChartStatus extends Pick<InstalledChart, 'name' | 'release' | 'namespace' | 'stage' | 'revision'> {
   /** Helm's word of now; absent where no cluster was asked. */
   readonly status?: string;
-  /** False when helm has another revision than the one that was imported. */
+  /** False when helm has something else than what was imported. */
   readonly asImported?: boolean;
 }
 
@@ -34,7 +35,10 @@ export async function bundleStatus(
           ? {}
           : {
               status: found?.status ?? 'missing',
-              asImported: found?.revision === revision && found.status === 'deployed',
+              asImported:
+                found?.status === 'deployed' &&
+                // A later upgrade that failed was rolled back to the same under another number.
+                (found.revision === revision || found.description === descriptionOf(chart)),
             };
       charts.push({ name: chart.name, release, namespace, stage, revision, ...live });
     }
@@ -52,8 +56,8 @@ export async function bundleStatus(
   return all;
 }
 
-/** What imports of this bundle brought and neither the present nor the former release names. */
-export function idleImages({ brought, applied, former }: Installed): Installed['brought'] {
-  const needed = new Set([...(applied?.images ?? []), ...(former?.images ?? [])].map((image) => image.reference));
+/** What imports of this bundle brought and no release of it names: present, former, or on its way. */
+export function idleImages({ brought, applied, former, running }: Installed): Installed['brought'] {
+  const needed = new Set([applied, former, running].flatMap((release) => release?.images ?? []).map(({ reference }) => reference));
   return brought.filter(({ reference }) => !needed.has(reference));
 }

@@ -83,7 +83,7 @@ export function pathOf({ module, name }: { readonly module: string; readonly nam
   return `${module}/${name}`;
 }
 
-function isDone({ state }: Pick<LedgerEntry, 'state'>): boolean {
+export function isDone({ state }: Pick<LedgerEntry, 'state'>): boolean {
   return state === 'applied' || state === 'baseline';
 }
 

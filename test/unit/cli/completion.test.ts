@@ -14,7 +14,7 @@ compopt() { :; }
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
 _portolan
 printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { stdout, stderr, status } = spawnSync('bash', ['-uc', script, 'bash', 'portolan', ...words], {
+  const { stdout, stderr, status } = spawnSync('bash', ['--norc', '-uc', script, 'bash', 'portolan', ...words], {
     encoding: 'utf8',
     cwd: '/',
   });

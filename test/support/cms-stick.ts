@@ -1,0 +1,52 @@
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CHECKOUT } from './importer.ts';
+import { portolan, succeed } from './program.ts';
+
+const SECRETS = { COSIGN_PASSWORD: 'never-use-this' };
+const KEYS = join(CHECKOUT, 'keys.example');
+
+/** The keys that open and prove what `createCmsPublisher` builds. */
+export const CMS_KEYS = { identity: join(KEYS, 'identity.txt'), trust: join(KEYS, 'cosign.pub') };
+
+export interface CmsRelease {
+  readonly version: string;
+  readonly sequence: number;
+  /** Such as `['shop=on']`. */
+  readonly features: readonly string[];
+  /** Changes files of the project before it is locked. */
+  readonly change?: (folder: string) => Promise<void>;
+}
+
+/** The publisher of bundles/cms: a copy of the project with its images, and the folder that stands for his stick. */
+export async function createCmsPublisher(root: string) {
+  const folder = join(root, 'cms');
+  await mkdir(root, { recursive: true });
+  await cp(join(CHECKOUT, 'bundles', 'cms'), folder, {
+    recursive: true,
+    filter: (path) => !/\/(?:\.images|\.tools|bundle\.lock\.json)$/.test(path),
+  });
+  await succeed(join(CHECKOUT, 'scripts', 'image'), ['all', '--out', join(folder, '.images')]);
+  const definition = await readFile(join(folder, 'bundle.yaml'), 'utf8');
+  return {
+    folder,
+    /** Builds a release onto a medium; gives its tag. */
+    async release({ version, sequence, features, change }: CmsRelease, medium: string): Promise<string> {
+      const changed = definition
+        .replace(/^version: .*$/m, `version: ${version}`)
+        .replace(/^sequence: .*$/m, `sequence: ${sequence}`);
+      await writeFile(join(folder, 'bundle.yaml'), changed);
+      await change?.(folder);
+      const chosen = features.flatMap((feature) => ['--feature', feature]);
+      await mustSucceed(['bundle', 'lock', folder, '--provider', 'k3s', ...chosen]);
+      const keys = ['-R', join(KEYS, 'recipient.txt'), '--sign-key', join(KEYS, 'cosign.key')];
+      await mustSucceed(['bundle', 'build', folder, '--frozen', '--out', medium, ...keys]);
+      return `cms-${version}`;
+    },
+  };
+}
+
+async function mustSucceed(args: readonly string[]): Promise<void> {
+  const { status, stderr, stdout } = await portolan(args, { env: SECRETS });
+  if (status !== 0) throw new Error(`portolan ${args.join(' ')}: ${status}\n${stdout}\n${stderr}`);
+}
