@@ -1,21 +1,35 @@
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 
 export interface Measured {
   readonly seconds: number;
   /** The largest sum of resident memory of the processes of one command, as sampled, in MiB. */
   readonly peakMib: number;
+  /** The same of the largest process alone. */
+  readonly largestMib: number;
+  /**
+   * The most that was seen in files that the command wrote, in MiB: in the folders that are watched, or in any one file, wherever
+   * it lies and whether it has a name or not, that a process of the command had open for writing.
+   */
+  readonly filesMib: number;
 }
 
 /** A command that takes longer than this is ended, and the benchmark with it. */
 const TIMEOUT_MS = 15 * 60 * 1000;
 const SAMPLE_MS = 10;
+/** Files are looked at less often: it costs more. */
+const SAMPLES_BETWEEN_FILES = 10;
+const MIB = 1024 * 1024;
 
 /**
  * Runs a shell command line with pipefail and measures it whole. Any exit status but 0 ends the benchmark: a program that
  * fails fast must look neither fast nor slow.
  */
-export async function measure(command: string, env: Readonly<Record<string, string>> = {}): Promise<Measured> {
+export async function measure(
+  command: string,
+  { env = {}, folders = [] }: { readonly env?: Readonly<Record<string, string>>; readonly folders?: readonly string[] } = {},
+): Promise<Measured> {
   const started = performance.now();
   const child = spawn('bash', ['-c', `set -euo pipefail; ${command}`], {
     env: { ...process.env, ...env },
@@ -27,8 +41,20 @@ export async function measure(command: string, env: Readonly<Record<string, stri
     if (errors.length < 100) errors.push(part.toString());
   });
   let peakKib = 0;
+  let largestKib = 0;
+  let filesBytes = 0;
+  let samples = 0;
   const sampler = setInterval(() => {
-    peakKib = Math.max(peakKib, residentKib(child.pid ?? 0));
+    const processes = processesOf(child.pid ?? 0);
+    const resident = processes.map(residentKib);
+    peakKib = Math.max(
+      peakKib,
+      resident.reduce((sum, kib) => sum + kib, 0),
+    );
+    largestKib = Math.max(largestKib, ...resident);
+    samples += 1;
+    if (folders.length === 0 || samples % SAMPLES_BETWEEN_FILES !== 0) return;
+    filesBytes = Math.max(filesBytes, bytesIn(folders), ...processes.map(largestWritten));
   }, SAMPLE_MS);
   const status = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
@@ -37,19 +63,64 @@ export async function measure(command: string, env: Readonly<Record<string, stri
   clearInterval(sampler);
   const seconds = (performance.now() - started) / 1000;
   if (status !== 0) throw new Error(`exit status ${status}: ${command}\n${errors.join('')}`);
-  return { seconds, peakMib: peakKib / 1024 };
+  return {
+    seconds,
+    peakMib: peakKib / 1024,
+    largestMib: largestKib / 1024,
+    filesMib: Math.max(filesBytes, bytesIn(folders)) / MIB,
+  };
 }
 
-/** VmHWM, the kernel's own peak, of a process and all that it started. */
+/** A process and all that it started. */
+function processesOf(pid: number): number[] {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+    return [pid, ...(children === '' ? [] : children.split(' ').flatMap((child) => processesOf(Number(child))))];
+  } catch {
+    // It ended between two reads.
+    return [];
+  }
+}
+
+/** VmHWM, the kernel's own peak. */
 function residentKib(pid: number): number {
   try {
     const [, peak] = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-    const below = children === '' ? 0 : children.split(' ').reduce((sum, child) => sum + residentKib(Number(child)), 0);
-    return Number(peak ?? 0) + below;
+    return Number(peak ?? 0);
   } catch {
-    // It ended between two reads.
     return 0;
+  }
+}
+
+function bytesIn(folders: readonly string[]): number {
+  let sum = 0;
+  for (const folder of folders) {
+    for (const name of attempt(() => readdirSync(folder, { recursive: true, encoding: 'utf8' })) ?? []) {
+      const facts = attempt(() => statSync(join(folder, name)));
+      if (facts?.isFile()) sum += facts.size;
+    }
+  }
+  return sum;
+}
+
+function largestWritten(pid: number): number {
+  let largest = 0;
+  for (const fd of attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
+    const flags = /flags:\s+([0-7]+)/.exec(attempt(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8')) ?? '')?.[1];
+    // The two lowest bits: 0 is read only.
+    if (flags === undefined || (Number.parseInt(flags, 8) & 3) === 0) continue;
+    const facts = attempt(() => statSync(`/proc/${pid}/fd/${fd}`));
+    if (facts?.isFile()) largest = Math.max(largest, facts.size);
+  }
+  return largest;
+}
+
+/** What comes and goes while it is looked at is not there. */
+function attempt<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch {
+    return undefined;
   }
 }
 

@@ -35,7 +35,7 @@ cluster_k3s() {
   exec 7>&-
   say "k3s is up after $((SECONDS - begun)) s"
   {
-    "$root/scripts/cluster" images postgres web portolan &&
+    "$root/scripts/image" all >/dev/null && "$root/scripts/cluster" images postgres portolan &&
       (cd "$root" && "$root/scripts/cluster" exec node_modules/.bin/vitest run --project cluster)
   } || status=$?
   if [[ -z $keep ]]; then "$root/scripts/cluster" down; fi

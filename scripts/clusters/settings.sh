@@ -45,7 +45,7 @@ state_folder() {
       / | /run | /run/* | /var/run/* | /var/lib | /var/lib/* | /var/log | /var/log/* | *[!A-Za-z0-9_./-]*)
         fail "PORTOLAN_CLUSTER_STATE cannot be $folder: choose a folder outside of /run, /var/lib and /var/log, of plain letters" ;;
     esac
-    printf '%s/%s' "$folder" "$name"
+    printf '%s/portolan-cluster/%s' "$folder" "$name"
     return
   fi
   for folder in /dev/shm /var/tmp; do

@@ -10,6 +10,8 @@ export interface ImageTarget {
    * Where it is false, the caller hashes each blob on its way, and a wrong one ends the stream with an error.
    */
   readonly checksDigests: boolean;
+  /** The only platform that this target has a use for, such as `linux/arm64`; any where it is absent. */
+  readonly platform?: string;
   /** Whether the target can be reached and written to; every problem at once. Changes nothing. */
   check(options?: CheckOptions): Promise<readonly PortolanError[]>;
   /** What is there already. Looks at the live target, never at what was noted down before. */

@@ -2,17 +2,19 @@
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { networkInterfaces } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ctr, httpGet, insideNode, kubectl, namespaced, useCluster } from '../support/cluster.ts';
+import { importImage } from '../support/node-image.ts';
 import { portolanText } from '../support/program.ts';
 
 /** Of the Internet, and of a private network that a machine may well have. */
 const OUTSIDE = ['1.1.1.1', '8.8.8.8', '192.168.1.1', '172.16.0.1'];
-const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
-const AGENT_IMAGE = `portolan.local/portolan:${version}`;
+/** With Node, which asks and answers within Pods. */
+const IMAGE = `air-gap.portolan.test/node:${randomBytes(4).toString('hex')}`;
 
 /** The code with which a connection ends: `connected`, or that of the error. */
 async function connection(host: string, port: number): Promise<string> {
@@ -74,11 +76,16 @@ describe('a node', () => {
   let own: Awaited<ReturnType<typeof namespaced>>;
 
   beforeAll(async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'portolan-test-'));
+    await importImage('portolan', IMAGE, folder).finally(() => rm(folder, { recursive: true }));
     own = await namespaced(name);
     await own.kubectl(['apply', '--filename', '-'], MANIFEST);
     await own.kubectl(['wait', '--for=condition=Ready', 'pod/web', 'pod/client', '--timeout=120s']);
   });
-  afterAll(() => own?.remove());
+  afterAll(async () => {
+    await own?.remove();
+    await ctr('images', 'remove', IMAGE);
+  });
 
   test('is ready', async () => {
     const path = 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}';
@@ -86,7 +93,7 @@ describe('a node', () => {
   });
 
   test('its containerd holds the image that was imported, and a Pod of it answers', async () => {
-    expect((await ctr('images', 'list', '--quiet')).split('\n')).toContain(AGENT_IMAGE);
+    expect((await ctr('images', 'list', '--quiet')).split('\n')).toContain(IMAGE);
     const address = await own.kubectl(['get', 'pod', 'web', '--output', 'jsonpath={.status.podIP}']);
     expect(await httpGet(`http://${address}:8080/`)).toEqual({ status: 200, text: 'here' });
   });
@@ -143,7 +150,7 @@ describe('a node', () => {
 
 const SERVER = `require('node:http').createServer((_, r) => r.end('here')).listen(8080, () => console.log('listening'))`;
 const SHARED = {
-  image: AGENT_IMAGE,
+  image: IMAGE,
   imagePullPolicy: 'Never',
   securityContext: { runAsUser: 10001 },
 };

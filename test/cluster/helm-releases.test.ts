@@ -40,6 +40,8 @@ spec:
           image: ${SHELL_IMAGE}
           imagePullPolicy: Never
           command: [sh, -c, 'echo "my last words"; exit 7']
+          # Without it, it would count as ready for a moment.
+          readinessProbe: { exec: { command: ['false'] } }
 `,
 };
 const claim = (volume: string) => ({
@@ -53,8 +55,16 @@ spec: { accessModes: [ReadWriteOnce], storageClassName: '', volumeName: ${volume
 const colorOf = async (fixture: Fixture) =>
   ((await fixture.get('v1', 'ConfigMap', 'color'))?.data as Record<string, string> | undefined)?.color;
 
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 200));
+/** Waits for something that `work` brings about; what `work` throws before that ends the wait. */
+async function until(holds: () => Promise<boolean>, work: Promise<unknown>): Promise<void> {
+  let failure: { readonly cause: unknown } | undefined;
+  work.catch((cause: unknown) => {
+    failure = { cause };
+  });
+  while (!(await holds())) {
+    if (failure !== undefined) throw failure.cause;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
 }
 
 describe('a release', () => {
@@ -192,8 +202,12 @@ describe('a run that was killed', () => {
       detached: true,
     });
     const closed = once(child, 'close');
-    await until(async () => (await fixture.releases.status(fixture.name))?.status.startsWith('pending-') === true);
-    await until(async () => (await fixture.get('apps/v1', 'Deployment', 'web')) !== undefined);
+    const tooSoon = closed.then(() => Promise.reject(new Error('the upgrade ended before it was killed')));
+    await until(
+      async () => (await fixture.releases.status(fixture.name))?.status.startsWith('pending-') === true,
+      tooSoon,
+    );
+    await until(async () => (await fixture.get('apps/v1', 'Deployment', 'web')) !== undefined, tooSoon);
     process.kill(-(child.pid as number), 'SIGKILL');
     await closed;
     expect((await fixture.releases.status(fixture.name))?.status).toMatch(/^pending-/);
@@ -220,10 +234,9 @@ describe('a run that was killed', () => {
     await fixture.upgrade({ 'color.yaml': held });
     const abort = new AbortController();
     const running = fixture.releases.uninstall(fixture.name, 120_000, { signal: abort.signal });
-    await until(async () => (await fixture.releases.status(fixture.name))?.status === 'uninstalling');
+    await until(async () => (await fixture.releases.status(fixture.name))?.status === 'uninstalling', running);
     abort.abort(new Error('enough'));
     await expect(running).rejects.toThrow('enough');
-    await until(async () => (await fixture.get('v1', 'ConfigMap', 'color'))?.metadata.deletionTimestamp !== undefined);
     const left = await fixture.get('v1', 'ConfigMap', 'color');
     const { finalizers: _, ...metadata } = (left as NonNullable<typeof left>).metadata;
     await fixture.kubernetes.replace({ ...(left as NonNullable<typeof left>), metadata });
@@ -236,7 +249,7 @@ describe('a run that was killed', () => {
     await fixture.upgrade(color('red'));
     const abort = new AbortController();
     const running = fixture.upgrade({ ...color('blue'), ...ABSENT }, { signal: abort.signal, timeoutMs: 600_000 });
-    await until(async () => (await fixture.get('apps/v1', 'Deployment', 'web')) !== undefined);
+    await until(async () => (await fixture.get('apps/v1', 'Deployment', 'web')) !== undefined, running);
     abort.abort(new Error('enough'));
     await expect(running).rejects.toThrow('enough');
     expect((await fixture.releases.status(fixture.name))?.status).toBe('failed');

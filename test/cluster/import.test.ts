@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openReceipt } from '../../src/formats/target/receipt.ts';
-import { ctr, httpGet, kubectl } from '../support/cluster.ts';
+import { ctr, httpGet, kubectl, useCluster } from '../support/cluster.ts';
 import { CMS_KEYS, type CmsRelease, createCmsPublisher } from '../support/cms-stick.ts';
 import { buildImporter, resultOf } from '../support/importer.ts';
 import { portolan, run, succeed } from '../support/program.ts';
@@ -80,6 +80,17 @@ async function addressOf(service: string): Promise<string> {
   return `http://${ip}`;
 }
 
+/** The status that the site answers with, once the node has learned of a new Service. */
+async function answerOf(service: string, path: string): Promise<number | undefined> {
+  const address = await addressOf(service);
+  for (let tries = 0; tries < 20; tries += 1) {
+    const answer = await httpGet(`${address}${path}`);
+    if (answer !== undefined) return answer.status;
+    await sleep(500);
+  }
+  return undefined;
+}
+
 /** The product's own Pods: the one that migrates comes and goes. */
 function pods(): Promise<string> {
   const own = ['--selector', 'app.kubernetes.io/part-of=cms', '-o', 'jsonpath={.items[*].metadata.uid}'];
@@ -126,6 +137,12 @@ function watchRows(title: string) {
 }
 
 describe('bundles/cms in a cluster without internet', { shuffle: false }, () => {
+  // Nothing is remembered of another test.
+  beforeAll(async () => {
+    await run('kubectl', ['delete', 'namespace', 'cms', 'portolan-system', '--ignore-not-found', '--wait']);
+    for (const name of ['web', 'blog', 'shop']) await run('ctr', ['images', 'rm', `portolan.local/cms/${name}:1.0.0`]);
+  });
+
   test('the plan shows everything and changes nothing', async () => {
     const { status, last, text } = await importing('cms-1.0.0', '--plan');
     expect(status, text).toBe(0);
@@ -147,8 +164,8 @@ describe('bundles/cms in a cluster without internet', { shuffle: false }, () => 
     const { status, last, text } = await importing('cms-1.0.0', '--receipt', receiptFile);
     expect(status, text).toBe(0);
     expect(last).toMatchObject({ event: 'result', tag: 'cms-1.0.0' });
-    expect((await httpGet(`${await addressOf('cms-app-core')}/`))?.status).toBe(200);
-    expect((await httpGet(`${await addressOf('cms-app-blog')}/blog/`))?.status).toBe(200);
+    expect(await answerOf('cms-app-core', '/')).toBe(200);
+    expect(await answerOf('cms-app-blog', '/blog/')).toBe(200);
     expect(await sql("select count(*) from portolan.migrations where state = 'applied'")).toBe('6');
     expect(await sql("select to_regnamespace('shop') is null")).toBe('t');
     expect(
@@ -189,7 +206,7 @@ describe('bundles/cms in a cluster without internet', { shuffle: false }, () => 
     expect(answers.filter((answer) => answer !== 200)).toEqual([]);
     expect(counts.length).toBeGreaterThan(3);
     expect(new Set(counts)).toEqual(new Set(['1']));
-    expect((await httpGet(`${await addressOf('cms-app-shop')}/shop/`))?.status).toBe(200);
+    expect(await answerOf('cms-app-shop', '/shop/')).toBe(200);
     expect(await sql("select to_regclass('shop.products') is not null")).toBe('t');
     // What waited for the former version to be gone was done now; what came now waits.
     expect(await sql(`select state from portolan.migrations where module || '/' || name = '${CONTRACT}'`)).toBe(
@@ -259,5 +276,33 @@ describe('bundles/cms in a cluster without internet', { shuffle: false }, () => 
     const { status, text } = await onTarget('bundle', 'gc');
     expect(status, text).toBe(0);
     expect(await ctr('images', 'ls', '-q')).not.toContain('portolan.local/cms/');
+  });
+});
+
+describe('a cluster whose nodes take no mirrors', () => {
+  test('gets its images from the registry that they went to: every Pod names it', async () => {
+    const { registry } = useCluster();
+    const target = `registry=http://${registry}/carried`;
+    const keys = ['-i', CMS_KEYS.identity, '--trust', CMS_KEYS.trust];
+    const imported = await onTarget(
+      ...['bundle', 'import', `${stick}:cms-1.0.0`, ...keys, '--images', target, '--rewrite-images'],
+      // This target may have had a newer one, in another test.
+      '--allow-downgrade',
+    );
+    expect(imported.status, imported.text).toBe(0);
+    const images = await kubectl([
+      'get',
+      'pods',
+      '--namespace',
+      'cms',
+      '-o',
+      'jsonpath={.items[*].spec.containers[*].image}',
+    ]);
+    expect(images.split(' ').length).toBeGreaterThan(3);
+    for (const image of images.split(' ')) expect(image.startsWith(`${registry}/carried/cms/`), image).toBe(true);
+    expect(await answerOf('cms-app-core', '/')).toBe(200);
+    const removed = await onTarget('bundle', 'remove', 'cms', '--delete-data');
+    expect(removed.status, removed.text).toBe(0);
+    expect((await onTarget('bundle', 'gc')).status).toBe(0);
   });
 });

@@ -11,6 +11,7 @@ import type { ClusterRunOptions, ClusterTarget } from '../../src/usecases/migrat
 import type { MigrationEvent, MigrationModule, MigrationRequest } from '../../src/usecases/migrate/types.ts';
 import { clusterKubeconfig } from '../support/cluster-kubeconfig.ts';
 import { moduleOf, release } from '../support/migration-modules.ts';
+import { ensureOnNode } from '../support/node-image.ts';
 import { raised } from '../support/raised.ts';
 
 const { version } = JSON.parse(readFileSync(resolve(import.meta.dirname, '../../package.json'), 'utf8')) as {
@@ -22,6 +23,8 @@ let kubernetes: Kubernetes;
 let target: ClusterTarget;
 
 beforeAll(async () => {
+  await ensureOnNode('portolan', `portolan.local/portolan:${version}`);
+  await ensureOnNode('postgres', 'portolan.local/cms/postgres:1.0.0');
   kubernetes = await openKubernetes(
     { kind: 'kubeconfig', paths: [clusterKubeconfig()] },
     { environment: {}, now: Date.now },

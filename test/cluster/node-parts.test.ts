@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { ctr, httpGet, kubectl, namespaced, onPart, useCluster } from '../support/cluster.ts';
+import { imageOnNode } from '../support/node-image.ts';
 import { run, succeed } from '../support/program.ts';
 
-const IMAGE = 'portolan.local/cms/web:1.0.0';
+const TAG = randomBytes(4).toString('hex');
+const IMAGE = `parts.portolan.test/web:${TAG}`;
 
 async function ownNamespace() {
   const own = await namespaced(`parts-${randomBytes(4).toString('hex')}`);
@@ -42,6 +44,7 @@ describe.runIf(useCluster().kind === 'node')('a part that is held or ended', () 
 
   test('a Pod outlives an end of containerd, and is known to it again', async () => {
     const own = await ownNamespace();
+    await imageOnNode(IMAGE);
     await own.kubectl(['apply', '--filename', '-'], podOf(IMAGE, 'Never'));
     await own.kubectl(['wait', '--for=condition=Ready', 'pod/web', '--timeout=120s']);
     const address = await own.kubectl(['get', 'pod', 'web', '--output', 'jsonpath={.status.podIP}']);
@@ -71,10 +74,10 @@ describe.runIf(useCluster().kind === 'node')('the registry beside the node', () 
     const folder = await mkdtemp(join(tmpdir(), 'portolan-test-'));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const archive = join(folder, 'web.tar');
+    await imageOnNode(IMAGE);
     await ctr('images', 'export', archive, IMAGE);
-    const tag = randomBytes(4).toString('hex');
-    const [direct, mirrored] = [`${registry}/parts/web:${tag}`, `mirrored.portolan.test/parts/web:${tag}`];
-    for (const target of [direct, `${registry}/mirror/parts/web:${tag}`]) {
+    const [direct, mirrored] = [`${registry}/parts/web:${TAG}`, `mirrored.portolan.test/parts/web:${TAG}`];
+    for (const target of [direct, `${registry}/mirror/parts/web:${TAG}`]) {
       await succeed('skopeo', ['copy', '--dest-tls-verify=false', `oci-archive:${archive}`, `docker://${target}`]);
     }
     for (const image of [direct, mirrored]) {

@@ -30,7 +30,17 @@ const NO_WRITE = /\/(?:leases|selfsubjectaccessreviews)(?:\/|\?|$)|[?&]dryRun=/;
 
 /** In front of an API server, over plain HTTP: where a test ends a program at a certain write to the cluster. */
 export async function startApiProxy(kubeconfig: string, folder: string): Promise<ApiProxy> {
-  const text = await succeed('kubectl', ['--kubeconfig', kubeconfig, 'config', 'view', '--raw', '--minify', '--flatten', '-o', 'json']);
+  const text = await succeed('kubectl', [
+    '--kubeconfig',
+    kubeconfig,
+    'config',
+    'view',
+    '--raw',
+    '--minify',
+    '--flatten',
+    '-o',
+    'json',
+  ]);
   const { clusters, users } = JSON.parse(text) as {
     clusters: { cluster: Record<string, string> }[];
     users: { user: Record<string, string> }[];

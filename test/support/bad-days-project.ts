@@ -46,7 +46,8 @@ spec:
 const MARK = (name: string) => `insert into marks (name) values ('${name}');\n`;
 
 function projectFiles({ version, sequence, audience, extra, platform, imagesOnly }: SmallRelease) {
-  const chart = (name: string) => `  - { name: ${name}, path: charts/${name}, release: bad-${name}, namespace: ${RELEASES_NAMESPACE}, stage: ${name === 'data' ? 'data' : 'app'} }\n`;
+  const chart = (name: string) =>
+    `  - { name: ${name}, path: charts/${name}, release: bad-${name}, namespace: ${RELEASES_NAMESPACE}, stage: ${name === 'data' ? 'data' : 'app'} }\n`;
   const charts = ['data', 'app', ...(extra ? ['extra'] : [])];
   const rest = imagesOnly
     ? ''
@@ -113,7 +114,8 @@ export async function createBadDaysPublisher(root: string) {
     images,
     /** Builds a release onto a medium, signed by the keys of this repository's example; gives its tag. */
     async release(wanted: SmallRelease, medium: string, signKey = join(KEYS, 'cosign.key')): Promise<string> {
-      for (const name of ['charts', 'migrations', 'bundle.lock.json']) await rm(join(folder, name), { recursive: true, force: true });
+      for (const name of ['charts', 'migrations', 'bundle.lock.json'])
+        await rm(join(folder, name), { recursive: true, force: true });
       for (const [path, content] of Object.entries({ ...projectFiles(wanted), ...wanted.files })) {
         await mkdir(dirname(join(folder, path)), { recursive: true });
         await writeFile(join(folder, path), content);

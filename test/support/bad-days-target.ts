@@ -13,6 +13,7 @@ import { CHECKOUT } from './importer.ts';
 import { type PortolanEnded, type PortolanRunning, portolan, run, startPortolan, succeed } from './program.ts';
 
 const READY_TRIES = 240;
+const GONE_TRIES = 80;
 
 export interface TargetSettings {
   readonly stick: string;
@@ -68,9 +69,10 @@ async function endState(target: BadDaysTarget) {
     running?: unknown;
     charts: { release: string; status?: string; asImported?: boolean }[];
   }[];
-  const helm = JSON.parse(
-    await succeed('helm', ['list', '--namespace', RELEASES_NAMESPACE, '--output', 'json']),
-  ) as { name: string; status: string }[];
+  const helm = JSON.parse(await succeed('helm', ['list', '--namespace', RELEASES_NAMESPACE, '--output', 'json'])) as {
+    name: string;
+    status: string;
+  }[];
   const running = await deployments();
   const map = await run('kubectl', [
     ...['get', 'configmap', '--namespace', RELEASES_NAMESPACE, 'bad-configuration'],
@@ -80,7 +82,7 @@ async function endState(target: BadDaysTarget) {
     "select string_agg(module || '/' || name || ' ' || state, ', ' order by number) from portolan.migrations",
   ).catch(() => '');
   const marks = await query("select string_agg(name, ' ' order by name) from marks").catch(() => '');
-  const jobs = await kubectl(['get', 'jobs,pods', '--namespace', DATABASE_NAMESPACE, '--selector', 'app.kubernetes.io/name=portolan', '-o', 'name']);
+  const jobs = await migrationPods();
   return {
     bundles: bundles.map(({ applied, former, running: left, charts }) => ({
       applied: applied?.version,
@@ -94,8 +96,20 @@ async function endState(target: BadDaysTarget) {
     document: map.stdout.trim(),
     ledger,
     marks,
-    jobs: jobs.trim(),
+    jobs,
   };
+}
+
+/** Jobs and Pods of migrations, once what is being removed is gone. */
+async function migrationPods(): Promise<string> {
+  const selector = ['--selector', 'app.kubernetes.io/name=portolan', '-o', 'name'];
+  let left = '';
+  for (let tries = 0; tries < GONE_TRIES; tries += 1) {
+    left = (await kubectl(['get', 'jobs,pods', '--namespace', DATABASE_NAMESPACE, ...selector])).trim();
+    if (left === '') break;
+    await sleep(250);
+  }
+  return left;
 }
 
 /** Version and ready replicas of what runs. */

@@ -76,6 +76,7 @@ export function createContainerdTarget(options: ContainerdOptions): ImageTarget 
   return {
     name: 'containerd',
     checksDigests: true,
+    ...(platform === undefined ? {} : { platform }),
     async check({ signal } = {}) {
       try {
         const versions = parseVersions(await ask(['version'], signal));

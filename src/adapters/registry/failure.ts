@@ -194,11 +194,13 @@ function registryMessage(body: Uint8Array): string {
 }
 
 function describe(target: RequestTarget): string {
-  return `${target.host}, ${target.repository} ${target.what}`.replaceAll(/ +/g, ' ');
+  return `${target.host}, ${`${target.repository} ${target.what}`.trim()}`;
 }
 
 function urlOf(target: RequestTarget): string {
-  return `${target.host}/v2/${target.repository}/${target.what}`;
+  // The root of the API is no part of a repository.
+  const parts = [target.repository, target.what.replace('/v2/', '')].filter((part) => part !== '');
+  return `${target.host}/v2/${parts.join('/')}`;
 }
 
 function isTimeout(reason: unknown): boolean {

@@ -14,6 +14,9 @@ export interface ImagesReport {
   readonly survey: TargetSurvey;
 }
 
+/** A stream cannot be read twice, so targets give these up; a second one may help. */
+const SEND_AGAIN: ReadonlySet<string> = new Set(['TARGET_INCOMPLETE', 'UPLOAD_LOST']);
+
 /**
  * Brings the images that the target lacks, and of them only the blobs that it lacks, straight from the pieces.
  *
@@ -32,8 +35,8 @@ export async function importImages(
   try {
     await send(missing, target, source, progress, options);
   } catch (error) {
-    if (!(error instanceof PortolanError) || error.code !== 'TARGET_INCOMPLETE') throw error;
-    // Something that was seen a moment ago was cleared away meanwhile: what is missing now is sent, once.
+    if (!(error instanceof PortolanError) || !SEND_AGAIN.has(error.code)) throw error;
+    // Cleared away after it was seen, or lost on its way: what is missing now is sent, once more.
     options.signal?.throwIfAborted();
     await send(missingOf(images, await target.survey(images, options)), target, source, progress, options);
   }

@@ -1,4 +1,5 @@
 import type { Digest } from '../../core/digest.ts';
+import { PortolanError } from '../../core/errors.ts';
 import type { ChartPlace, Installed, InstalledChart, InstalledRelease } from '../../formats/target/installed.ts';
 import type { TargetSurvey } from '../../ports/image-target.ts';
 import { readInstalled } from '../installed/installed-state.ts';
@@ -33,7 +34,7 @@ export async function planImport(
   dependencies: ImportDependencies,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<Pick<PreparedImport, 'plan' | 'problems'>> {
-  const { plan, problems } = await prepareImport(request, dependencies, options);
+  const { plan, problems } = await fromMedium(dependencies, () => prepareImport(request, dependencies, options));
   return { plan, problems };
 }
 
@@ -51,7 +52,7 @@ export async function importBundle(
   options: { readonly signal?: AbortSignal; readonly onPlan?: (plan: ImportPlan) => void } = {},
 ): Promise<ImportReport> {
   const { state, progress } = dependencies;
-  const prepared = await prepareImport(request, dependencies, options);
+  const prepared = await fromMedium(dependencies, () => prepareImport(request, dependencies, options));
   options.onPlan?.(prepared.plan);
   refuseProblems(prepared.problems);
   await using lock = await state.lock(request.holder, {
@@ -60,7 +61,18 @@ export async function importBundle(
     onWait: (holder) => progress.note(`Waiting for ${holder}, who works on ${state.place}`),
   });
   const signal = options.signal === undefined ? lock.signal : AbortSignal.any([options.signal, lock.signal]);
-  return await runImport(prepared, request, dependencies, signal);
+  return await fromMedium(dependencies, () => runImport(prepared, request, dependencies, signal));
+}
+
+/** Where a file of the bundle failed, a stick that was pulled out is what the error names. */
+async function fromMedium<T>({ medium }: ImportDependencies, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const isFile = ({ code }: PortolanError) => /^(?:FILE|BLOB|LAYOUT)_/.test(code);
+    if (error instanceof PortolanError && [error, ...error.others].some(isFile)) await medium.assertThere();
+    throw error;
+  }
 }
 
 async function runImport(

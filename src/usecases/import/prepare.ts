@@ -177,8 +177,8 @@ async function planImages(
       hint: 'Say --images containerd, k3s-images, registry=HOST or folder=DIR. No k3s was found on this machine.',
     });
   }
-  const found = await target.check(options);
-  problems.push(...found);
+  const found = await target.check({ ...options, images });
+  problems.push(...found, ...platformProblems(images, target));
   const survey = found.length > 0 ? undefined : await collect(problems, () => target.survey(images, options));
   const missing = missingOf(images, survey ?? { blobs: new Set(), images: new Set() });
   const space = survey === undefined ? undefined : await collect(problems, () => spaceOf(target, missing.blobs));
@@ -201,6 +201,24 @@ async function planImages(
     sizeBytes: missing.sizeBytes,
     space: space ?? [],
   };
+}
+
+/** Of images for several nodes some may be for others; an image for none of this target's platform starts nowhere. */
+function platformProblems(images: readonly TargetImage[], { name, platform }: ImageTarget): UseCaseError[] {
+  if (platform === undefined) return [];
+  // A variant (arm64/v8) does not show in what a target names.
+  const fits = (carried: string) => carried === platform || carried.startsWith(`${platform}/`);
+  const foreign = images.filter(({ platforms }) => platforms.length > 0 && !platforms.some(fits));
+  if (foreign.length === 0) return [];
+  const platforms = [...new Set(foreign.flatMap((image) => image.platforms))].sort();
+  const named = foreign.slice(0, 10).map(({ reference }) => reference);
+  return [
+    new UseCaseError('PLATFORM_NOT_CARRIED', `The bundle carries no images for the node of ${name}`, {
+      expected: platform,
+      found: `${platforms.join(', ')}: ${named.join(', ')}`,
+      hint: 'Ask the publisher for a bundle with this platform.',
+    }),
+  ];
 }
 
 function spaceOf(target: ImageTarget, missing: readonly TargetBlob[]): Promise<readonly SpaceNeed[]> {
@@ -229,7 +247,9 @@ export function droppedCharts(
 ): (ChartPlace & { readonly revision?: number })[] {
   const keyOf = ({ namespace, release }: Pick<ChartPlace, 'namespace' | 'release'>) => `${namespace}/${release}`;
   const kept = new Set(charts.map(({ chart }) => keyOf(chart)));
-  const present = [...(running?.charts ?? []), ...(applied?.charts ?? [])].map((chart) => [keyOf(chart), chart] as const);
+  const present = [...(running?.charts ?? []), ...(applied?.charts ?? [])].map(
+    (chart) => [keyOf(chart), chart] as const,
+  );
   return [...new Map(present).values()].filter((chart) => !kept.has(keyOf(chart)));
 }
 

@@ -58,6 +58,8 @@ export async function bundleStatus(
 
 /** What imports of this bundle brought and no release of it names: present, former, or on its way. */
 export function idleImages({ brought, applied, former, running }: Installed): Installed['brought'] {
-  const needed = new Set([applied, former, running].flatMap((release) => release?.images ?? []).map(({ reference }) => reference));
+  const needed = new Set(
+    [applied, former, running].flatMap((release) => release?.images ?? []).map(({ reference }) => reference),
+  );
   return brought.filter(({ reference }) => !needed.has(reference));
 }
