@@ -9,6 +9,7 @@ import { benchmarkBundle } from './bundle.ts';
 import { benchmarkImport } from './import.ts';
 import { measure } from './measure.ts';
 import type { Settings } from './settings.ts';
+import { closeTargets } from './targets.ts';
 
 const PARTS = { bundle: benchmarkBundle, import: benchmarkImport };
 const USAGE = `Usage: scripts/bench [bundle] [import] [--runs N] [--scale F] [--folder DIR] [--four-fold]
@@ -50,6 +51,7 @@ for (const [, benchmark] of parts) {
     const lines = await benchmark(await settingsIn(work));
     process.stdout.write(`${lines.join('\n')}\n\n`);
   } finally {
+    await closeTargets();
     await rm(work, { recursive: true, force: true });
   }
 }

@@ -28,7 +28,10 @@ const MIB = 1024 * 1024;
  */
 export async function measure(
   command: string,
-  { env = {}, folders = [] }: { readonly env?: Readonly<Record<string, string>>; readonly folders?: readonly string[] } = {},
+  {
+    env = {},
+    folders = [],
+  }: { readonly env?: Readonly<Record<string, string>>; readonly folders?: readonly string[] } = {},
 ): Promise<Measured> {
   const started = performance.now();
   const child = spawn('bash', ['-c', `set -euo pipefail; ${command}`], {

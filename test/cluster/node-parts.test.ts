@@ -26,7 +26,7 @@ function podOf(image: string, imagePullPolicy: 'Never' | 'Always'): string {
   });
 }
 
-describe.runIf(useCluster().kind === 'node')('a part that is held or ended', () => {
+describe('a part that is held or ended', () => {
   // Whatever a test left held or ended works again before the next one.
   afterEach(async () => {
     for (const part of ['containerd', 'apiserver'] as const) {
@@ -67,7 +67,7 @@ describe.runIf(useCluster().kind === 'node')('a part that is held or ended', () 
   });
 });
 
-describe.runIf(useCluster().kind === 'node')('the registry beside the node', () => {
+describe('the registry beside the node', () => {
   test('images are pulled from it, by its name and in place of a registry that is mirrored', async () => {
     const { registry } = useCluster();
     const own = await ownNamespace();
