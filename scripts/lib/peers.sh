@@ -11,7 +11,7 @@ readonly AGE_VECTORS_VERSION=v0.0.0-20251208015420-e9274a7bdbfd
 
 # In the order in which they are fetched: the quick ones first.
 peer_names() {
-  printf '%s\n' age cosign crane oras helm registry skopeo jq exfat age-vectors postgres cluster-host wharfie-check runc cni containerd cluster-node \
+  printf '%s\n' age cosign crane oras helm registry skopeo jq faketime exfat age-vectors postgres cluster-host wharfie-check runc cni containerd cluster-node \
     kubernetes
 }
 
@@ -73,7 +73,7 @@ peer_problem() {
       [[ -f $portolan_peers/age-vectors/$AGE_VECTORS_VERSION/testdata/x25519 ]] || echo 'the age test vectors are missing'
       return
       ;;
-    skopeo | jq)
+    skopeo | jq | faketime)
       "$name" --version >/dev/null 2>&1 || echo 'not on PATH'
       return
       ;;

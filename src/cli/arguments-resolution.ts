@@ -10,6 +10,8 @@ export interface ResolutionSources {
   /** By camel-case key: what was typed; strings, lists of strings, or true for a flag. */
   readonly typed: Readonly<Record<string, unknown>>;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What a program's relative path is relative to: it is started from other folders. */
+  readonly cwd: string;
   readonly configuration: Configuration | undefined;
   /** The words that lead to the command. */
   readonly words: readonly string[];
@@ -24,13 +26,15 @@ export function resolveOptions(options: OptionSpecs, sources: ResolutionSources)
 
 function resolveOption(key: string, option: OptionSpec, sources: ResolutionSources): unknown {
   const typed = sources.typed[key];
-  if (typed !== undefined) return valueFrom(option, typed, { name: `--${longNameOf(key)}`, code: 'USAGE' });
+  const here = (value: unknown) => (option.kind === 'program' ? relativeTo(sources.cwd, option, value) : value);
+  if (typed !== undefined) return here(valueFrom(option, typed, { name: `--${longNameOf(key)}`, code: 'USAGE' }));
 
   const variable = variableNameOf(key);
   const fromEnvironment = sources.env[variable];
   // An empty variable counts as not set: that is how a wrapper script clears one.
   if (fromEnvironment !== undefined && fromEnvironment !== '') {
-    return valueFrom(option, splitVariable(option, fromEnvironment), { name: variable, code: 'CONFIGURATION_INVALID' });
+    const from = { name: variable, code: 'CONFIGURATION_INVALID' } as const;
+    return here(valueFrom(option, splitVariable(option, fromEnvironment), from));
   }
 
   const configured = sources.configuration?.lookup(sources.words, key);
@@ -137,6 +141,7 @@ function kindOf(value: unknown): string {
 
 function relativeTo(folder: string, option: OptionSpec, value: unknown): unknown {
   if (option.kind === 'path') return resolve(folder, value as string);
+  if (option.kind === 'program') return String(value).includes('/') ? resolve(folder, String(value)) : value;
   if (option.kind === 'path-list') return (value as readonly string[]).map((part) => resolve(folder, part));
   return value;
 }

@@ -8,7 +8,7 @@ import type { CommandContext } from './context.ts';
 /** What a shell offers for a value. */
 export type Completion = 'file' | 'folder' | 'topic' | 'none' | readonly string[];
 
-export type OptionKind = 'flag' | 'text' | 'path' | 'integer' | 'list' | 'path-list';
+export type OptionKind = 'flag' | 'text' | 'path' | 'program' | 'integer' | 'list' | 'path-list';
 
 export interface OptionSpec<Value = unknown> {
   readonly kind: OptionKind;
@@ -58,6 +58,13 @@ export function path(details: ValueDetails<string> & Always<string>): OptionSpec
 export function path(details: ValueDetails<string>): OptionSpec<string | undefined>;
 export function path(details: ValueDetails<string>): OptionSpec<string | undefined> {
   return { kind: 'path', complete: 'file', ...details };
+}
+
+/** `--helm PROGRAM`: a name that is looked for on PATH or, with a slash in it, a local path, which becomes absolute. */
+export function program(details: ValueDetails<string> & Always<string>): OptionSpec<string>;
+export function program(details: ValueDetails<string>): OptionSpec<string | undefined>;
+export function program(details: ValueDetails<string>): OptionSpec<string | undefined> {
+  return { kind: 'program', complete: 'file', ...details };
 }
 
 type IntegerDetails = ValueDetails<number> & { readonly minimum?: number; readonly maximum?: number };

@@ -956,8 +956,10 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
   },
   CONFIGURATION_TOO_LARGE: {
     status: 1,
-    meaning: 'The document would be larger than 64 MiB.',
-    remedy: 'Name fewer tables or namespaces. What is that large is data, and belongs in a backup.',
+    meaning:
+      'A document of `config export` would be larger than 64 MiB, or the plain JSON documents of a bundle are together larger than the 1 MiB of a ConfigMap.',
+    remedy:
+      'Name fewer tables or namespaces; carry less in the bundle. What is that large is data, and belongs in a backup.',
   },
   CONFIGURATION_TABLE_UNUSABLE: {
     status: 1,
@@ -972,7 +974,7 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
   },
   CONFIGURATION_SEALED: {
     status: 2,
-    meaning: 'A part of the document is sealed, and no identity was given that opens it.',
+    meaning: 'A part of a configuration document is sealed, and no identity was given that opens it.',
     remedy: 'Give the identity file with -i, or leave the sealed parts out with --only config-maps --only tables.',
   },
   // --- command line ---

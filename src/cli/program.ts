@@ -115,8 +115,14 @@ async function runCommand(
   const file = locateConfiguration(typedGlobals.config as string | undefined, host.env, host.cwd);
   const configuration =
     file === undefined ? undefined : await readConfiguration(file, placedCommands(tree), GLOBAL_OPTIONS);
-  const globals = resolveOptions(GLOBAL_OPTIONS, { typed: typedGlobals, env: host.env, configuration, words });
-  const options = resolveOptions(spec.options, { typed, env: host.env, configuration, words });
+  const globals = resolveOptions(GLOBAL_OPTIONS, {
+    typed: typedGlobals,
+    env: host.env,
+    cwd: host.cwd,
+    configuration,
+    words,
+  });
+  const options = resolveOptions(spec.options, { typed, env: host.env, cwd: host.cwd, configuration, words });
   await spec.run(host.context(globals.json === true), args, options);
 }
 

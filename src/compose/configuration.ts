@@ -20,13 +20,15 @@ import {
 import { importConfiguration } from '../usecases/configuration/import.ts';
 import type { ConfigurationChange, ConfigurationPart, ConfigurationPlaces } from '../usecases/configuration/types.ts';
 import { UseCaseError } from '../usecases/errors.ts';
+import { helmHere } from './installed.ts';
 import { type ClusterOptions, openClusterFromOptions } from './kubernetes.ts';
 import { composeDatabase, type DatabaseRequest } from './migrate.ts';
 
 /** How the places of a configuration are reached; each is opened only where the work needs it. */
 export interface PlaceOptions {
   readonly cluster: ClusterOptions;
-  readonly helmPath: string;
+  /** --helm. */
+  readonly helm: string | undefined;
   /** An existing folder for files that are needed for a moment. */
   readonly temporaryFolder: string;
   readonly database: DatabaseRequest | undefined;
@@ -129,7 +131,8 @@ async function withPlaces<T>(
   try {
     if (!need.releases) return await work({ ...places, kubernetes });
     await using folder = await createWorkFolder(options.temporaryFolder);
-    const releases = openReleases(kubernetes, kubeconfigPaths, folder.path, options);
+    const helmPath = await helmHere(options.helm, options.cluster.env);
+    const releases = openReleases(kubernetes, kubeconfigPaths, folder.path, { helmPath, env: options.cluster.env });
     return await work({ ...places, kubernetes, releases });
   } finally {
     await kubernetes.close();
@@ -140,7 +143,7 @@ function openReleases(
   kubernetes: Kubernetes,
   kubeconfigPaths: readonly string[],
   temporaryFolder: string,
-  { cluster: { env }, helmPath }: PlaceOptions,
+  { helmPath, env }: { readonly helmPath: string; readonly env: ClusterOptions['env'] },
 ) {
   return createReleases({
     kubernetes,

@@ -107,6 +107,7 @@ async function withImport<T>(
     ...(images === undefined ? {} : { images }),
     ...(cluster === undefined ? {} : { cluster }),
     migrations: composeMigrationRunners(reach, options.lockWaitMs),
+    ...(options.database === undefined ? {} : { database: options.database }),
     now: () => new Date(running.now()),
   });
   // Checked and used: rollback and removal need it on a machine that has none of its own.

@@ -4,6 +4,7 @@ import { createHelmRenderer } from '../adapters/helm/renderer.ts';
 import { createReleases } from '../adapters/helm-releases/releases.ts';
 import { createClusterState } from '../adapters/target-state/cluster-state.ts';
 import { createFolderState } from '../adapters/target-state/folder-state.ts';
+import { findKeptProgram } from '../adapters/work-folder/kept-program.ts';
 import type { Kubernetes } from '../ports/kubernetes.ts';
 import type { Progress } from '../ports/progress.ts';
 import type { TargetState } from '../ports/target-state.ts';
@@ -40,9 +41,14 @@ function defaultStateFolder(env: Running['env']): string {
   return join(env.XDG_STATE_HOME || join(env.HOME ?? tmpdir(), '.local', 'state'), 'portolan');
 }
 
-/** helm as an import left it that carried one: later commands on this machine find it there. */
+/** Where an import leaves the helm that its bundle carried. */
 export function keptHelmPath(env: Running['env']): string {
   return join(defaultStateFolder(env), 'bin', 'helm');
+}
+
+/** helm as it was named, else as an import left it here, else the one on PATH. */
+export async function helmHere(named: string | undefined, env: Running['env']): Promise<string> {
+  return named ?? (await findKeptProgram(keptHelmPath(env))) ?? 'helm';
 }
 
 /** `withCluster`: whether the work needs a cluster at all. Its state lies in the cluster then, unless a folder is named. */

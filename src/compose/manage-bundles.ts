@@ -1,5 +1,4 @@
 import { tmpdir } from 'node:os';
-import { findKeptProgram } from '../adapters/work-folder/kept-program.ts';
 import { createWorkFolder } from '../adapters/work-folder/work-folder.ts';
 import type { Database } from '../ports/database.ts';
 import { UseCaseError } from '../usecases/errors.ts';
@@ -9,14 +8,7 @@ import { type RollbackReport, rollbackBundle } from '../usecases/installed/rollb
 import { type BundleStatus, bundleStatus } from '../usecases/installed/status.ts';
 import type { InstalledDependencies } from '../usecases/installed/types.ts';
 import { openImageTarget, parseTargetAddress } from './image-targets.ts';
-import {
-  holderName,
-  keptHelmPath,
-  type OpenedTarget,
-  openTarget,
-  type Running,
-  type TargetOptions,
-} from './installed.ts';
+import { helmHere, holderName, type OpenedTarget, openTarget, type Running, type TargetOptions } from './installed.ts';
 import { isClusterFound } from './kubernetes.ts';
 import { composeMigrationRunners } from './migration-runners.ts';
 
@@ -86,7 +78,7 @@ async function withInstalled<T>(
   const withCluster = isNamed || (options.state === undefined && isClusterFound({ ...options, ...running }));
   await using opened = await openTarget({ ...options, withCluster, temporaryFolder: work.path }, running);
   const { state, cluster } = opened;
-  const helm = options.helm ?? (await findKeptProgram(keptHelmPath(running.env))) ?? 'helm';
+  const helm = await helmHere(options.helm, running.env);
   return await act(opened, {
     state,
     progress: running.progress,

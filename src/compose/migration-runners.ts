@@ -3,7 +3,7 @@ import type { Kubernetes } from '../ports/kubernetes.ts';
 import type { MigrationRunners } from '../usecases/import/types.ts';
 import { applyMigrations } from '../usecases/migrate/apply.ts';
 import { applyMigrationsInCluster, readLedgerInCluster } from '../usecases/migrate/cluster.ts';
-import { readLedger } from '../usecases/migrate/plan.ts';
+import { planMigrations, readLedger } from '../usecases/migrate/plan.ts';
 
 /** With --database from here; else in a Pod, where the bundle says how it reaches its database. */
 export function composeMigrationRunners(
@@ -15,6 +15,7 @@ export function composeMigrationRunners(
       return {
         place: database.place,
         apply: (request, options) => applyMigrations(request, { database }, { ...options, lockWaitMs }),
+        plan: (request, options) => planMigrations(request, { database }, options),
         ledger: (options) => readLedger({ database }, options),
       };
     }

@@ -64,7 +64,7 @@ export interface TargetBlob {
 }
 
 export interface BlobStream extends TargetBlob {
-  /** Parts of any size, end to end. */
+  /** Parts of any size, end to end. A part is good until the next one is asked for: its memory then serves again. */
   readonly bytes: AsyncIterable<Uint8Array>;
 }
 

@@ -86,10 +86,18 @@ export interface SealingEngine {
    */
   digestSealed(runs: readonly SealedRun[], identities: readonly string[], options?: EngineOptions): Promise<Digest>;
   /** The opened runs, end to end, in memory: for small blobs, and for small parts of large ones. */
-  readSealed(runs: readonly SealedRun[], identities: readonly string[], options?: EngineOptions): Promise<Uint8Array>;
+  readSealed(runs: readonly SealedRun[], identities: readonly string[], options?: ReadOptions): Promise<Uint8Array>;
   /** Rejects with PIECE_PADDING_NOT_ZERO unless every byte of the opened runs is zero. */
   assertZero(runs: readonly SealedRun[], identities: readonly string[], options?: EngineOptions): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface ReadOptions extends EngineOptions {
+  /**
+   * Where the bytes go, from its start; what is returned is the part of it that was filled. Memory that serves again and again
+   * costs much less than new memory for each read. Nothing else may touch it until the promise is settled.
+   */
+  readonly into?: SharedArrayBuffer;
 }
 
 export interface EngineOptions {

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { openKubernetes } from '../../src/adapters/kubernetes/open-kubernetes.ts';
 import type { Kubernetes } from '../../src/ports/kubernetes.ts';
 import { clusterKubeconfig } from '../support/cluster-kubeconfig.ts';
+import { startPostgres } from '../support/postgres-server.ts';
 import { portolan, portolanText, succeed } from '../support/program.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 
@@ -121,6 +122,109 @@ describe('config export', () => {
     const ended = await portolan(['config', 'export', file, ...argsOf(namespace), '-r', recipient], { env });
     expect(ended.error).toMatchObject({ code });
     await expect(readFile(file)).rejects.toThrow('ENOENT');
+  });
+});
+
+/** A stick with a bundle that has these documents and nothing else; keys of its own. */
+async function carried(folder: string, documents: readonly string[]) {
+  const project = join(folder, 'project');
+  await mkdir(project);
+  const lines = documents
+    .map((path) => `    - { source: ${relative(project, path)}, path: ${basename(path)} }\n`)
+    .join('');
+  const definition = `name: carrier\nversion: 1.0.0\nsequence: 1\nplatforms: [linux/amd64]\nconfiguration:\n  json:\n${lines}`;
+  await writeFile(join(project, 'bundle.yaml'), definition);
+  const own = { COSIGN_PASSWORD: 'throw-away' };
+  await succeed('cosign', ['generate-key-pair'], { cwd: folder, env: own });
+  const [key, signing, stick] = ['stick.txt', 'cosign.key', 'stick'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  await succeed('age-keygen', ['-o', key]);
+  const recipient = (await succeed('age-keygen', ['-y', key])).trim();
+  const built = await portolan(
+    [
+      'bundle',
+      'build',
+      project,
+      '--out',
+      stick,
+      '-r',
+      recipient,
+      '--sign-key',
+      signing,
+      '--cache',
+      join(folder, 'cache'),
+    ],
+    { env: own },
+  );
+  expect(built.error).toBeUndefined();
+  const state = ['--only', 'configuration', '--state', join(folder, 'state')];
+  const fixed = ['bundle', 'import', stick, '--trust', join(folder, 'cosign.pub'), ...state, '-i', key];
+  return (...more: string[]) => portolan([...fixed, ...more], { env });
+}
+
+describe('a bundle that carries such a document', () => {
+  test('is imported as config import would, with the identities of the import', async () => {
+    const prepared = await prepare();
+    const { kubernetes, namespace, folder, file, key } = prepared;
+    await exported(prepared);
+    const core = { apiVersion: 'v1', namespace } as const;
+    await kubernetes.delete({ ...core, kind: 'Secret', name: 'smtp' });
+    await kubernetes.delete({ ...core, kind: 'ConfigMap', name: 'settings' });
+    const bring = await carried(folder, [file]);
+    const sealed = await bring();
+    expect(sealed).toMatchObject({
+      status: 2,
+      error: { code: 'CONFIGURATION_SEALED', at: { file: 'json/config.json' } },
+    });
+    const plan = await bring('-i', key, '--plan');
+    const [document] = (plan.result?.documents ?? []) as { path: string; changes: unknown }[];
+    expect(document).toMatchObject({
+      path: 'json/config.json',
+      changes: [
+        { kind: 'ConfigMap', name: `${namespace}/settings`, action: 'added' },
+        { kind: 'Secret', name: `${namespace}/smtp`, action: 'added' },
+      ],
+    });
+    expect(await kubernetes.get({ ...core, kind: 'Secret', name: 'smtp' })).toBeUndefined();
+    const done = await bring('-i', key);
+    expect(done.error).toBeUndefined();
+    expect(await kubernetes.get({ ...core, kind: 'Secret', name: 'smtp' })).toMatchObject({
+      data: { password: Buffer.from(PASSWORD).toString('base64') },
+    });
+    // The document itself is nothing that a program would read.
+    expect(await kubernetes.get({ ...core, kind: 'ConfigMap', name: 'carrier-configuration' })).toBeUndefined();
+    // What was changed meanwhile is as the bundle says again.
+    await kubernetes.apply({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { namespace, name: 'settings' },
+      data: { empty: 'x' },
+    });
+    expect((await bring('-i', key)).status).toBe(0);
+    expect(await kubernetes.get({ ...core, kind: 'ConfigMap', name: 'settings' })).toMatchObject({
+      data: { empty: '' },
+    });
+    for (const { stdout, stderr } of [plan, done]) expect(stdout + stderr).not.toContain(PASSWORD);
+  });
+
+  test('brings rows of tables over --database, and refuses them without', async () => {
+    const server = await startPostgres();
+    onTestFinished(() => server.stop());
+    await server.query('create table setting (name text primary key, value text)');
+    await server.query("insert into setting values ('title', 'A ship')");
+    const folder = await temporaryFolder();
+    const file = join(folder, 'tables.json');
+    const database = ['--database', server.url()];
+    expect((await portolan(['config', 'export', file, '--table', 'public.setting', ...database])).status).toBe(0);
+    await server.query("update setting set value = 'changed'");
+    const bring = await carried(folder, [file]);
+    expect((await bring('--plan')).error).toMatchObject({ code: 'TARGET_NOT_SAID', at: { key: 'tables' } });
+    const done = await bring(...database);
+    expect(done.error).toBeUndefined();
+    expect(await server.query('select name, value from setting')).toBe('title|A ship');
   });
 });
 

@@ -2,6 +2,7 @@
 import { cp, mkdtemp, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startContainerd } from '../support/containerd-process.ts';
 import { interruptAt } from '../support/interruption.ts';
 import { fillDisk, mountExt4, mountTmpfs, remount } from '../support/mounts.ts';
 import {
@@ -195,6 +196,26 @@ describe('the disk of the target is full', () => {
     await free();
     expect(await side.import(undefined, target)).toMatchObject({ status: 0 });
     await succeed('crane', ['validate', '--insecure', '--remote', `${registry.host}/demo/web:1.0`]);
+  });
+
+  test("of the node's containerd while images are sent", async () => {
+    const disk = await mkdtemp(publisher.at('disk-'));
+    await mountTmpfs(disk, 40);
+    const containerd = await startContainerd({ root: disk });
+    onTestFinished(() => containerd.close());
+    const side = await closedSide();
+    const node = { CONTAINERD_ADDRESS: containerd.options.address };
+    const stop = interruptAt(side.folder, 'SIGSTOP', { path: /documents/ });
+    const running = startPortolan(side.args(undefined, 'containerd'), { env: { ...stop, ...node } });
+    await waitUntilStopped(running);
+    const free = await fillDisk(disk);
+    goOn(running);
+    expectRefusal(await running.ended, 1, 'NO_SPACE');
+    expect(await containerd.ctr('images', 'ls', '-q')).toBe('');
+    await free();
+    expect(await side.import(undefined, 'containerd', { env: node })).toMatchObject({ status: 0 });
+    expect(await containerd.ctr('images', 'ls', '-q')).toContain(IMAGE);
+    expect(await side.status()).toEqual([{ version: '1.0.0', running: undefined }]);
   });
 
   test('where Portolan keeps what it remembers: told, and the next run converges', async () => {

@@ -11,6 +11,7 @@ const PROGRAMS = [
   'registry',
   'skopeo',
   'jq',
+  'faketime',
   'mkfs.exfat',
   'mount.exfat-fuse',
   'containerd',

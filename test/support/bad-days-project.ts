@@ -1,18 +1,23 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CMS_KEYS } from './cms-stick.ts';
+import { createContent, pseudoRandom, writeLayout } from './image-content.ts';
 import { CHECKOUT } from './importer.ts';
 import { type PortolanEnded, portolan, succeed } from './program.ts';
+import { ELSEWHERE, realImage, realLayer } from './target-images.ts';
 
 /** Recognisable wherever it turns up. */
 export const DATABASE_PASSWORD = 'planted-password-7d1f0c';
 export const AGENT_IMAGE = 'portolan.local/portolan:0.1.0';
 export const PAUSE_IMAGE = 'portolan.local/pause:1.0.0';
+export const BALLAST_IMAGE = 'portolan.local/bad-days/ballast:1.0.0';
+export const FOREIGN_IMAGE = 'portolan.local/bad-days/foreign:1.0.0';
 export const RELEASES_NAMESPACE = 'portolan-bad-days';
 export const DATABASE_NAMESPACE = 'portolan-bad-days-db';
 export const STATE_NAMESPACE = 'portolan-bad-days-state';
 
 const KEYS = join(CHECKOUT, 'keys.example');
+const BALLAST_BYTES = 24 * 1024 * 1024;
 const SECRETS = { COSIGN_PASSWORD: 'never-use-this' };
 
 export interface SmallRelease {
@@ -20,12 +25,12 @@ export interface SmallRelease {
   readonly sequence: number;
   /** Files of the project that are other than in the release before, or new. */
   readonly files?: Readonly<Record<string, string>>;
-  readonly audience?: string;
   /** A chart of stage app beside the others, with one ConfigMap. */
   readonly extra?: boolean;
-  readonly platform?: string;
-  /** Without charts, modules and documents. */
-  readonly imagesOnly?: boolean;
+  /** An image of 24 MiB that nothing runs. */
+  readonly ballast?: boolean;
+  /** For another platform than this node's: the chart `extra` alone, with an image that nothing here runs. */
+  readonly foreign?: boolean;
 }
 
 const deployment = (stage: string) => `apiVersion: apps/v1
@@ -45,14 +50,13 @@ spec:
 
 const MARK = (name: string) => `insert into marks (name) values ('${name}');\n`;
 
-function projectFiles({ version, sequence, audience, extra, platform, imagesOnly }: SmallRelease) {
+function projectFiles({ version, sequence, extra, ballast, foreign }: SmallRelease) {
   const chart = (name: string) =>
     `  - { name: ${name}, path: charts/${name}, release: bad-${name}, namespace: ${RELEASES_NAMESPACE}, stage: ${name === 'data' ? 'data' : 'app'} }\n`;
-  const charts = ['data', 'app', ...(extra ? ['extra'] : [])];
-  const rest = imagesOnly
+  const charts = [...(foreign ? [] : ['data', 'app']), ...(extra || foreign ? ['extra'] : [])];
+  const rest = foreign
     ? ''
-    : `charts:
-${charts.map(chart).join('')}modules:
+    : `modules:
   - { name: core, path: migrations/core }
 database:
   namespace: ${DATABASE_NAMESPACE}
@@ -66,17 +70,18 @@ configuration:
 files:
   - { path: notes/read-me.md, source: notes/read-me.md }
 `;
-  const images = imagesOnly ? [PAUSE_IMAGE] : [AGENT_IMAGE];
+  const images = foreign ? [FOREIGN_IMAGE] : [AGENT_IMAGE, ...(ballast ? [BALLAST_IMAGE] : [])];
   return {
     'bundle.yaml': `name: bad
 version: ${version}
 sequence: ${sequence}
-platforms: [${platform ?? 'linux/amd64'}]
+platforms: [${foreign ? 'linux/s390x' : 'linux/amd64'}]
 pieceSize: 4MiB
-${audience === undefined ? '' : `audience: [${audience}]\n`}images:
-  layouts: [.images]
+images:
+  layouts: [.images, .more-images]
   list: [${images.join(', ')}]
-${rest}`,
+charts:
+${charts.map(chart).join('')}${rest}`,
     ...Object.fromEntries(
       ['data', 'app'].flatMap((name) => [
         [`charts/${name}/Chart.yaml`, `apiVersion: v2\nname: ${name}\nversion: ${version}\n`],
@@ -109,11 +114,12 @@ export async function createBadDaysPublisher(root: string) {
   const images = join(folder, '.images');
   await mkdir(folder, { recursive: true });
   await succeed(join(CHECKOUT, 'scripts', 'image'), ['portolan', 'pause', '--out', images]);
+  await writeMoreImages(join(folder, '.more-images'));
   return {
     folder,
     images,
     /** Builds a release onto a medium, signed by the keys of this repository's example; gives its tag. */
-    async release(wanted: SmallRelease, medium: string, signKey = join(KEYS, 'cosign.key')): Promise<string> {
+    async release(wanted: SmallRelease, medium: string): Promise<string> {
       for (const name of ['charts', 'migrations', 'bundle.lock.json'])
         await rm(join(folder, name), { recursive: true, force: true });
       for (const [path, content] of Object.entries({ ...projectFiles(wanted), ...wanted.files })) {
@@ -121,11 +127,20 @@ export async function createBadDaysPublisher(root: string) {
         await writeFile(join(folder, path), content);
       }
       await mustSucceed(['bundle', 'lock', folder]);
-      const keys = ['-R', join(KEYS, 'recipient.txt'), '--sign-key', signKey];
+      const keys = ['-R', join(KEYS, 'recipient.txt'), '--sign-key', join(KEYS, 'cosign.key')];
       await mustSucceed(['bundle', 'build', folder, '--frozen', '--out', medium, ...keys]);
       return `bad-${wanted.version}`;
     },
   };
+}
+
+async function writeMoreImages(folder: string): Promise<void> {
+  const content = createContent();
+  const layers = [await realLayer(content, { ballast: pseudoRandom('ballast', BALLAST_BYTES) })];
+  content.tag(BALLAST_IMAGE, realImage(content, layers));
+  const foreign = [await realLayer(content, { run: 'of another machine' })];
+  content.tag(FOREIGN_IMAGE, realImage(content, foreign, { platform: ELSEWHERE }));
+  await writeLayout(folder, content, (tag) => tag);
 }
 
 export type BadDaysPublisher = Awaited<ReturnType<typeof createBadDaysPublisher>>;

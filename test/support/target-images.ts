@@ -136,7 +136,7 @@ export interface StreamOptions {
   readonly sent?: Digest[];
 }
 
-/** The blobs as a bundle gives them: one after the other, each in parts. */
+/** The blobs as a bundle gives them: one after the other, each in parts, all of these in the same memory. */
 export async function* streamOf(
   content: ImageContent,
   blobs: readonly TargetBlob[],
@@ -152,9 +152,13 @@ async function* partsOf(content: ImageContent, blob: TargetBlob, options: Stream
   let bytes: Buffer = Buffer.from(content.blobs.get(blob.digest) ?? []);
   const isDamaged = options.damage?.digest === blob.digest;
   if (isDamaged) bytes = options.damage.change(bytes);
+  const memory = new Uint8Array(new SharedArrayBuffer(PART_BYTES));
   for (let part = 0; part * PART_BYTES < bytes.length; part += 1) {
     await options.onPart?.(blob, part);
-    yield bytes.subarray(part * PART_BYTES, (part + 1) * PART_BYTES);
+    const content = bytes.subarray(part * PART_BYTES, (part + 1) * PART_BYTES);
+    memory.set(content);
+    yield memory.subarray(0, content.length);
+    memory.fill(0xee);
   }
   if (isDamaged && options.refuse !== undefined) throw options.refuse;
 }

@@ -64,12 +64,13 @@ export function createContainerdTarget(options: ContainerdOptions): ImageTarget 
 
   const surveyed = async (images: readonly TargetImage[], signal?: AbortSignal): Promise<TargetSurvey> => {
     if (images.length === 0) return { blobs: new Set(), images: new Set() };
-    const [content, pinned, whole] = await Promise.all([
+    // Each `ctr` takes 40 MiB: never more than two at once.
+    const [content, pinned] = await Promise.all([
       ask(['content', 'ls', '--quiet'], signal).then(parseDigests),
       ask(['images', 'ls', PINNED_FILTER], signal).then(parseImages),
-      // Whole and unpacked, for this node's platform.
-      ask(['images', 'check', '--quiet', ...snapshotter, PINNED_FILTER], signal).then(parseNames),
     ]);
+    // Whole and unpacked, for this node's platform.
+    const whole = parseNames(await ask(['images', 'check', '--quiet', ...snapshotter, PINNED_FILTER], signal));
     return surveyOf(images, content, new Set(pinned.filter(({ name }) => whole.has(name)).map(keyOf)));
   };
 

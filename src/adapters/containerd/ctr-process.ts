@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { AdapterError } from '../errors.ts';
+import { childEnds, collectOutput } from '../processes/child.ts';
 import { ctrFailure, ctrMissing } from './ctr-failure.ts';
 
 export interface Ctr {
@@ -47,16 +48,12 @@ export async function runCtr(ctr: Ctr, run: CtrRun): Promise<CtrOutput> {
     env: ctr.environment,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  // Not events.once: that one rejects `close` when `error` comes first.
-  const failed = new Promise<NodeJS.ErrnoException>((resolve) => child.once('error', resolve));
-  const closed = new Promise<{ status: number | null; signal: NodeJS.Signals | null }>((resolve) => {
-    child.once('close', (status, signal) => resolve({ status, signal }));
-  });
+  const { failed, closed } = childEnds(child);
   const kill = () => void child.kill('SIGKILL');
   run.signal?.addEventListener('abort', kill, { once: true });
   const timer = deadline(kill);
-  const stdout = collect(child.stdout, OUTPUT_LIMIT_BYTES, 'start');
-  const stderr = collect(child.stderr, ERROR_TAIL_BYTES, 'end');
+  const stdout = collectOutput(child.stdout, OUTPUT_LIMIT_BYTES);
+  const stderr = collectOutput(child.stderr, ERROR_TAIL_BYTES, { keep: 'end' });
   const gone = new AbortController();
   void Promise.race([failed, closed]).then(() => gone.abort());
   try {
@@ -77,7 +74,7 @@ export async function runCtr(ctr: Ctr, run: CtrRun): Promise<CtrOutput> {
     if (end instanceof Error) throw ctrMissing(ctr.command, end);
     run.signal?.throwIfAborted();
     if (inputFailure !== undefined) throw inputFailure.cause;
-    const output = { stdout: await stdout, stderr: await stderr };
+    const output = { stdout: (await stdout).text, stderr: (await stderr).text };
     if (timer.isOver()) throw timedOut(run, output);
     if (end.status !== 0) throw ctrFailure(ctr.command, output.stderr, end);
     return output;
@@ -125,29 +122,6 @@ function deadline(onOver: () => void) {
       }, delayMs);
     },
   };
-}
-
-async function collect(stream: AsyncIterable<Buffer>, limitBytes: number, part: 'start' | 'end'): Promise<string> {
-  let kept = Buffer.alloc(0);
-  let chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  const join = () => {
-    const all = Buffer.concat([kept, ...chunks]);
-    kept = part === 'start' ? all.subarray(0, limitBytes) : all.subarray(-limitBytes);
-    chunks = [];
-    sizeBytes = 0;
-  };
-  try {
-    for await (const chunk of stream) {
-      chunks.push(chunk);
-      sizeBytes += chunk.length;
-      if (sizeBytes > limitBytes) join();
-    }
-  } catch {
-    // The pipe broke because the child was killed; the exit status tells.
-  }
-  join();
-  return kept.toString();
 }
 
 function timedOut(run: CtrRun, { stderr }: CtrOutput): AdapterError {

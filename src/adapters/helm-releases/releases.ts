@@ -69,13 +69,25 @@ export function createReleases(settings: ReleasesSettings): Releases {
     return true;
   };
 
+  /** The history, once what killed runs left pending is gone: an upgrade refuses it, and a rollback would keep it for good. */
+  const withoutPending = async (name: ReleaseName, options: ReleaseOptions) => {
+    let revisions = await history(name, options);
+    // More than one, when runs were killed before they could finish what the one before had left.
+    for (let last = revisions.at(-1); last !== undefined && isPending(last); last = revisions.at(-1)) {
+      await clearPending(name, last, kubernetes, options);
+      revisions = await history(name, options);
+      if (revisions.at(-1)?.revision === last.revision) break;
+    }
+    return revisions;
+  };
+
   const rollback = async (
     name: ReleaseName,
     revision: number,
     timeoutMs: number,
     options: ReleaseOptions = {},
   ): Promise<ReleaseRevision> => {
-    const target = (await history(name, options)).find((one) => one.revision === revision);
+    const target = (await withoutPending(name, options)).find((one) => one.revision === revision);
     // The same chart with the same values keeps its description: that is how a later run knows it.
     const described = target === undefined || target.description === '' ? [] : ['--description', target.description];
     const end = await helm.end(
@@ -94,13 +106,7 @@ export function createReleases(settings: ReleasesSettings): Releases {
 
   /** Makes helm take the next revision: finishes or forgets what a killed run left half done. */
   const settle = async (name: ReleaseName, timeoutMs: number, options: ReleaseOptions) => {
-    let revisions = await history(name, options);
-    // More than one, when runs were killed before they could finish what the one before had left.
-    for (let last = revisions.at(-1); last !== undefined && isPending(last); last = revisions.at(-1)) {
-      await clearPending(name, last, kubernetes, options);
-      revisions = await history(name, options);
-      if (revisions.at(-1)?.revision === last.revision) break;
-    }
+    let revisions = await withoutPending(name, options);
     if (revisions.at(-1)?.status.startsWith('uninstall')) {
       await uninstall(name, timeoutMs, options);
       revisions = [];

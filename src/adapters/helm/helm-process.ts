@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { AdapterError } from '../errors.ts';
+import { type ChildEnd, childEnds, collectOutput } from '../processes/child.ts';
 
 export interface HelmRun {
   readonly helmPath: string;
@@ -16,10 +17,7 @@ export interface HelmRun {
 const ERROR_LIMIT_BYTES = 64 * 1024;
 
 /** How helm ended. Nothing of it is judged yet. */
-export interface HelmEnd {
-  /** `null` when it was killed by `signal`. */
-  readonly status: number | null;
-  readonly signal: NodeJS.Signals | null;
+export interface HelmEnd extends ChildEnd {
   readonly output: string;
   /** Helm's standard error, bounded. */
   readonly message: string;
@@ -53,11 +51,7 @@ export async function endOfHelm(run: HelmRun, options: { readonly signal?: Abort
     env: run.environment,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  // Not events.once: that one rejects `close` when `error` comes first.
-  const failed = new Promise<NodeJS.ErrnoException>((resolve) => child.once('error', resolve));
-  const closed = new Promise<ExitState>((resolve) => {
-    child.once('close', (status, signal) => resolve({ status, signal }));
-  });
+  const { failed, closed } = childEnds(child);
   const kill = (): void => {
     child.kill('SIGKILL');
     // A credential plugin that helm started may hold the pipes open.
@@ -79,8 +73,8 @@ export async function endOfHelm(run: HelmRun, options: { readonly signal?: Abort
   }, run.timeoutMs);
   options.signal?.addEventListener('abort', stop, { once: true });
   try {
-    const errors = collect(child.stderr, ERROR_LIMIT_BYTES);
-    const output = collect(child.stdout, run.outputLimitBytes, kill);
+    const errors = collectOutput(child.stderr, ERROR_LIMIT_BYTES);
+    const output = collectOutput(child.stdout, run.outputLimitBytes, { onOverflow: kill });
     const end = await Promise.race([failed, closed]);
     if (end instanceof Error) {
       if (child.pid !== undefined) await closed;
@@ -103,33 +97,6 @@ export async function endOfHelm(run: HelmRun, options: { readonly signal?: Abort
   }
 }
 
-interface ExitState {
-  readonly status: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
-
-async function collect(
-  stream: AsyncIterable<Buffer>,
-  limitBytes: number,
-  onOverflow?: () => void,
-): Promise<{ text: string; overflowed: boolean }> {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  let overflowed = false;
-  try {
-    for await (const chunk of stream) {
-      if (!overflowed) chunks.push(chunk.subarray(0, limitBytes - sizeBytes));
-      sizeBytes += chunk.length;
-      if (sizeBytes <= limitBytes || overflowed) continue;
-      overflowed = true;
-      onOverflow?.();
-    }
-  } catch {
-    // The pipe broke because the child was killed; the exit status tells.
-  }
-  return { text: Buffer.concat(chunks).toString(), overflowed };
-}
-
 function spawnError(cause: NodeJS.ErrnoException, helmPath: string): AdapterError {
   if (cause.code !== 'ENOENT' && cause.code !== 'EACCES') {
     return new AdapterError('HELM_FAILED', 'helm could not be started.', { cause, found: cause.code ?? 'unknown' });
@@ -142,7 +109,7 @@ function spawnError(cause: NodeJS.ErrnoException, helmPath: string): AdapterErro
   });
 }
 
-function failure(stderr: string, end: ExitState): AdapterError {
+function failure(stderr: string, end: ChildEnd): AdapterError {
   const text = stderr.replace(/^(?:Error: |level=\S+ )/, '').trim();
   const message = text.length > 4000 ? `${text.slice(0, 4000)}…` : text;
   const violatesSchema = /values don't meet the specifications of the schema/.test(text);

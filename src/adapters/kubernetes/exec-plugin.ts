@@ -8,6 +8,7 @@ import {
 } from '../../formats/kubernetes/exec-credential.ts';
 import type { ExecPlugin } from '../../formats/kubernetes/kubeconfig.ts';
 import { AdapterError } from '../errors.ts';
+import { childEnds, collectOutput, killGroup } from '../processes/child.ts';
 
 export interface PluginSettings {
   /** What the plugin's own `env` is added to. */
@@ -42,10 +43,7 @@ export async function askExecPlugin(
     // A process group of its own, so that what the plugin starts is ended with it.
     detached: true,
   });
-  const failed = new Promise<Error>((resolve) => child.once('error', resolve));
-  const closed = new Promise<number | string>((resolve) =>
-    child.once('close', (status, signal) => resolve(status ?? signal ?? 'unknown')),
-  );
+  const { failed, closed } = childEnds(child);
   const kill = (): void => {
     killGroup(child.pid);
     child.stdout.destroy();
@@ -53,43 +51,21 @@ export async function askExecPlugin(
   };
   stop.addEventListener('abort', kill, { once: true });
   try {
-    const output = collect(child.stdout, MAX_OUTPUT_BYTES, kill);
-    const complaints = collect(child.stderr, MAX_COMPLAINT_BYTES);
+    const output = collectOutput(child.stdout, MAX_OUTPUT_BYTES, { onOverflow: kill });
+    const complaints = collectOutput(child.stderr, MAX_COMPLAINT_BYTES);
     const end = await Promise.race([failed, closed]);
     options.signal?.throwIfAborted();
     if (end instanceof Error) throw notStarted(plugin, end);
     if (limit.aborted) throw unusable(plugin, `it did not answer within ${settings.timeoutMs / 1000} s`);
     const [answer, complaint] = await Promise.all([output, complaints]);
-    if (end !== 0) throw unusable(plugin, `it ended with status ${end}${lastLine(complaint)}`);
-    const credential = decodeExecAnswer(answer, plugin.apiVersion);
+    if (end.status !== 0) {
+      throw unusable(plugin, `it ended with status ${end.status ?? end.signal}${lastLine(complaint.text)}`);
+    }
+    const credential = decodeExecAnswer(answer.text, plugin.apiVersion);
     if (credential === undefined) throw unusable(plugin, `its answer is no ExecCredential of ${plugin.apiVersion}`);
     return credential;
   } finally {
     stop.removeEventListener('abort', kill);
-  }
-}
-
-async function collect(stream: AsyncIterable<Buffer>, limitBytes: number, onOverflow?: () => void): Promise<string> {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  try {
-    for await (const chunk of stream) {
-      if (sizeBytes < limitBytes) chunks.push(chunk);
-      sizeBytes += chunk.length;
-      if (sizeBytes >= limitBytes) onOverflow?.();
-    }
-  } catch {
-    // The pipe broke because the child was killed; its status tells.
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // It ended in this moment.
   }
 }
 

@@ -31,7 +31,7 @@ export function createDocuments(access: RegistryAccess): Documents {
         });
       }
       const parts: Uint8Array[] = [];
-      for await (const part of checkedBytes(blob, { hash: true, signal })) parts.push(part);
+      for await (const part of checkedBytes(blob, { hash: true, signal })) parts.push(new Uint8Array(part));
       kept.set(blob.digest, Buffer.concat(parts));
     },
     has: (digest) => kept.has(digest),

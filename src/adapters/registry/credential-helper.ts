@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { AdapterError } from '../errors.ts';
+import { killGroup } from '../processes/child.ts';
 import type { Credentials } from './authorization.ts';
 
 export interface HelperOptions {
@@ -89,15 +90,6 @@ async function run(
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', abort);
-  }
-}
-
-function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // It ended in this moment.
   }
 }
 

@@ -8,11 +8,18 @@ import type { Digest } from '../../core/digest.ts';
 import { createWorkerPool } from '../../core/worker-pool.ts';
 import { createHeader } from '../../formats/age/header.ts';
 import { FormatError } from '../../formats/errors.ts';
-import type { DigestJob, EngineOptions, SealedPiece, SealedRun, SealingEngine } from '../../ports/sealing.ts';
+import type {
+  DigestJob,
+  EngineOptions,
+  ReadOptions,
+  SealedPiece,
+  SealedRun,
+  SealingEngine,
+} from '../../ports/sealing.ts';
 import { AdapterError } from '../errors.ts';
 import { decodeFailure } from './failure.ts';
 import { type PieceFile, pieceDamaged, pieceReadFailure } from './piece-errors.ts';
-import { createHeaderCache, type OpenedHeader } from './piece-header.ts';
+import { createHeaderCache, type HeaderCache, type OpenedHeader } from './piece-header.ts';
 import { assertInside, inOrder } from './piece-runs.ts';
 import type { SealingReply, SealingRequest, SyncMode } from './requests.ts';
 
@@ -54,13 +61,14 @@ export function createSealingEngine(options: SealingEngineOptions = {}): Sealing
    */
   async function runOnPieces(
     makeRequest: (openHeaderOf: (piece: PieceFile) => Promise<OpenedHeader>) => Promise<SealingRequest>,
+    openHeader: HeaderCache['open'],
     identities: readonly string[],
     engineOptions: EngineOptions,
   ): Promise<SealingReply> {
     const doubtful = new Map<unknown, PieceFile>();
     const openHeaderOf = async (piece: PieceFile) => {
       try {
-        return await headers.open(piece, identities);
+        return await openHeader(piece, identities);
       } catch (error) {
         if (error instanceof FormatError) doubtful.set(error, piece);
         throw error;
@@ -91,15 +99,15 @@ export function createSealingEngine(options: SealingEngineOptions = {}): Sealing
     result: 'digest' | 'bytes' | 'zero',
     runs: readonly SealedRun[],
     identities: readonly string[],
-    engineOptions: EngineOptions,
+    { into, ...engineOptions }: ReadOptions,
   ): Promise<SealingReply> {
     const makeRequest = async (openHeaderOf: (piece: PieceFile) => Promise<OpenedHeader>): Promise<SealingRequest> => {
       for (const run of runs) assertInside(run, run.offsetBytes, run.lengthBytes);
       const opened = [];
       for (const run of runs) opened.push({ ...run, ...(await openHeaderOf(run)) });
-      return { kind: 'runs', runs: opened, result };
+      return { kind: 'runs', runs: opened, result, ...(into === undefined ? {} : { into }) };
     };
-    return runOnPieces(makeRequest, identities, engineOptions);
+    return runOnPieces(makeRequest, headers.reopen, identities, engineOptions);
   }
 
   return {
@@ -117,14 +125,22 @@ export function createSealingEngine(options: SealingEngineOptions = {}): Sealing
       const sorted = inOrder(job);
       await runOnPieces(
         async (openHeaderOf) => ({ kind: 'open', job: sorted, ...(await openHeaderOf(sorted)) }),
+        headers.open,
         identities,
         engineOptions,
       );
     },
     digestSealed: async (runs, identities, engineOptions = {}) =>
       (await openRuns('digest', runs, identities, engineOptions)) as Digest,
-    readSealed: async (runs, identities, engineOptions = {}) =>
-      (await openRuns('bytes', runs, identities, engineOptions)) as Uint8Array,
+    async readSealed(runs, identities, readOptions = {}) {
+      const bytes = await openRuns('bytes', runs, identities, readOptions);
+      if (readOptions.into === undefined) return bytes as Uint8Array;
+      return new Uint8Array(
+        readOptions.into,
+        0,
+        runs.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
+      );
+    },
     assertZero: async (runs, identities, engineOptions = {}) => {
       await openRuns('zero', runs, identities, engineOptions);
     },

@@ -20,6 +20,11 @@ const REMEMBERED = 8;
 export interface HeaderCache {
   /** On the calling thread. PIECE_MISSING, FILE_UNREADABLE, and what `openHeader` throws. */
   open(piece: PieceFile, identities: readonly string[]): Promise<OpenedHeader>;
+  /**
+   * The same without a look at the piece, where it was opened a moment ago: whoever reads on holds the header against the
+   * one that the piece has then.
+   */
+  reopen(piece: PieceFile, identities: readonly string[]): Promise<OpenedHeader>;
   /** Forgets every key. */
   clear(): void;
 }
@@ -27,24 +32,39 @@ export interface HeaderCache {
 /** A piece that is read in many runs has its file key unwrapped once: that costs more than opening a megabyte. */
 export function createHeaderCache(): HeaderCache {
   const fileKeys = new Map<string, Promise<Uint8Array>>();
-  return {
-    async open(piece, identities) {
-      // The header itself is read each time: what is on the medium counts, not what was there before.
-      const header = await readHeader(piece);
-      const name = [header, ...identities].map((part) => digestOf(part)).join();
-      let fileKey = fileKeys.get(name);
-      if (fileKey === undefined) {
-        fileKey = openHeader(header, identities);
-        fileKey.catch(() => fileKeys.delete(name));
-        fileKeys.set(name, fileKey);
-        const [oldest] = fileKeys.keys();
-        if (fileKeys.size > REMEMBERED && oldest !== undefined) fileKeys.delete(oldest);
-      }
-      // A copy: whoever is done with a key wipes it.
-      return { header, fileKey: (await fileKey).slice() };
-    },
-    clear: () => fileKeys.clear(),
+  const headers = new Map<string, Promise<OpenedHeader>>();
+  const open = async (piece: PieceFile, identities: readonly string[]): Promise<OpenedHeader> => {
+    // The header itself is read each time: what is on the medium counts, not what was there before.
+    const header = await readHeader(piece);
+    const name = [header, ...identities].map((part) => digestOf(part)).join();
+    const fileKey = await remembered(fileKeys, name, () => openHeader(header, identities));
+    // A copy: whoever is done with a key wipes it.
+    return { header, fileKey: fileKey.slice() };
   };
+  return {
+    open,
+    async reopen(piece, identities) {
+      const name = [piece.path, piece.expected.digest, ...identities].map((part) => digestOf(part)).join();
+      const { header, fileKey } = await remembered(headers, name, () => open(piece, identities));
+      return { header, fileKey: fileKey.slice() };
+    },
+    clear() {
+      fileKeys.clear();
+      headers.clear();
+    },
+  };
+}
+
+/** The last few, and no failures. */
+function remembered<T>(known: Map<string, Promise<T>>, name: string, make: () => Promise<T>): Promise<T> {
+  const before = known.get(name);
+  if (before !== undefined) return before;
+  const made = make();
+  made.catch(() => known.delete(name));
+  known.set(name, made);
+  const [oldest] = known.keys();
+  if (known.size > REMEMBERED && oldest !== undefined) known.delete(oldest);
+  return made;
 }
 
 /** Reads a bounded prefix of the piece and cuts the header out of it. */

@@ -31,6 +31,8 @@ export interface RunsRequest {
   readonly runs: readonly (SealedRun & { readonly header: Uint8Array; readonly fileKey: Uint8Array })[];
   /** The SHA-256 of what was opened, or the bytes, or nothing once every byte was seen to be zero. */
   readonly result: 'digest' | 'bytes' | 'zero';
+  /** Memory for the bytes, which then are not sent back. */
+  readonly into?: SharedArrayBuffer;
 }
 
 /** What the engine asks of a worker. Keys travel by structured clone between threads of one process. */

@@ -1,6 +1,7 @@
 import { defineCommand, flag } from '../arguments.ts';
 import { formatCount } from '../output-units.ts';
-import { caFileOption, manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
+import { caFileOption } from './shared-options.ts';
+import { manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
 
 export const spec = defineCommand({
   name: 'gc',
@@ -12,7 +13,7 @@ export const spec = defineCommand({
   options: {
     dryRun: flag({ description: 'show what would be taken away; change nothing' }),
     ...targetOptions,
-    caFile: caFileOption,
+    caFile: caFileOption('registries (beside the system’s) are'),
     waitLock: waitOptions.waitLock,
   },
   examples: [{ command: 'portolan bundle gc --dry-run', note: 'look first' }],

@@ -1,20 +1,11 @@
-import type { ImportPlan } from '../../usecases/import/types.ts';
-import { defineCommand, flag, list, path, text } from '../arguments.ts';
+import { IMPORT_PARTS, type ImportPlan } from '../../usecases/import/types.ts';
+import { defineCommand, flag, path, text } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { formatTable } from '../output-table.ts';
 import { formatBytes, formatCount } from '../output-units.ts';
-import { bundleArgument, identityOption, trustOption } from './shared-options.ts';
-import {
-  caFileOption,
-  databaseOf,
-  databaseOptions,
-  helmOption,
-  manageOptionsOf,
-  targetOptions,
-  waitOptions,
-} from './target-options.ts';
-
-const PARTS = ['images', 'configuration', 'charts', 'migrations'] as const;
+import { onlyOption, partsOf } from './parts-option.ts';
+import { bundleArgument, caFileOption, carriedHelmOption, identityOption, trustOption } from './shared-options.ts';
+import { databaseOf, databaseOptions, manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
 
 export const spec = defineCommand({
   name: 'import',
@@ -22,7 +13,7 @@ export const spec = defineCommand({
   description:
     'Checks everything first and tells all that is wrong at once. Then: images, configuration, data charts until they are ' +
     'ready, migrations, app charts until they are ready, receipt. Only what is missing is sent and done: killed anywhere ' +
-    'and run again, it comes to the same end. Exit status 3: a check failed, and nothing was changed.',
+    'and run again, it comes to the same end. Nothing is changed while a check fails: exit status 3, or 1 where the target cannot take it.',
   arguments: { bundle: bundleArgument },
   options: {
     trust: trustOption,
@@ -37,15 +28,11 @@ export const spec = defineCommand({
     rewriteImages: flag({
       description: 'with a registry: set the values that name images to it, for nodes that take no mirrors',
     }),
-    only: list({
-      value: 'PART',
-      complete: PARTS,
-      description: 'images, configuration, charts or migrations; repeatable. Everything without it',
-    }),
+    only: onlyOption(IMPORT_PARTS, 'everything'),
     ...targetOptions,
     ...databaseOptions,
-    helm: helmOption,
-    caFile: caFileOption,
+    helm: carriedHelmOption,
+    caFile: caFileOption('registries (beside the system’s) and the database (instead) are'),
     allowDowngrade: flag({ description: 'import a bundle that is older than one which this target had' }),
     allowOrphans: flag({
       description: 'leave data where it is of which the bundle carries no module or chart any more',
@@ -77,7 +64,7 @@ export const spec = defineCommand({
       trust: await readTrust(values.trust),
       identities: await readIdentities(values.identity, context.askSecret),
       images: values.images,
-      parts: await partsOf(values.only),
+      parts: new Set(partsOf(values.only, IMPORT_PARTS)),
       rewriteImages: values.rewriteImages,
       database: await databaseOf(values, context),
       allowDowngrade: values.allowDowngrade,
@@ -86,11 +73,12 @@ export const spec = defineCommand({
       receipt: values.receipt === undefined ? undefined : resolve(context.cwd, values.receipt),
     };
     if (values.plan) {
+      const { errorFields } = await import('../output-errors.ts');
       const { plan, problems } = await composeImportPlan(address, options, context);
       const fields = {
         ...plan,
         ok: problems.length === 0,
-        problems: problems.map(({ code, message }) => ({ code, message })),
+        problems: problems.map(errorFields),
       };
       context.output.result(fields, () => planText(plan));
       refuseProblems(problems);
@@ -124,20 +112,6 @@ export const spec = defineCommand({
   },
 });
 
-async function partsOf(only: readonly string[]): Promise<ReadonlySet<(typeof PARTS)[number]>> {
-  const named = only.flatMap((text) => text.split(','));
-  const unknown = named.find((name) => !PARTS.some((part) => part === name));
-  if (unknown !== undefined) {
-    const { UsageError } = await import('../errors.ts');
-    throw new UsageError('USAGE', `--only names "${unknown}", which is no part of an import`, {
-      expected: PARTS.join(', '),
-      found: unknown,
-      hint: 'Correct the name.',
-    });
-  }
-  return new Set(PARTS.filter((part) => named.length === 0 || named.includes(part)));
-}
-
 function tellPlan(plan: ImportPlan, { progress }: CommandContext): void {
   if (plan.interrupted !== undefined) {
     const { what, version, startedAt } = plan.interrupted;
@@ -164,6 +138,12 @@ function planText(plan: ImportPlan): string {
   for (const { namespace, name, documents, action } of plan.configuration) {
     rows.push(['configuration', `${namespace}/${name}`, `${action}: ${documents.join(', ')}`]);
   }
+  for (const { path, changes, tables } of plan.documents) {
+    for (const { kind, name, action, keys = [] } of changes) {
+      rows.push(['configuration', `${kind} ${name}`, [action, keys.join(', ')].filter(Boolean).join(': ')]);
+    }
+    for (const table of tables) rows.push(['configuration', `table ${table}`, `from ${path}, after the migrations`]);
+  }
   const chartRow = ({ stage, release, namespace, action, version, revision }: ImportPlan['charts'][number]) => [
     `${stage} chart`,
     `${namespace}/${release}`,
@@ -173,7 +153,13 @@ function planText(plan: ImportPlan): string {
   const after = plan.charts.filter((chart) => !before.includes(chart));
   rows.push(...before.map(chartRow));
   for (const { name, expand, contract } of migrations?.modules ?? []) {
-    rows.push(['migrations', `module ${name}`, `${expand} expand, ${contract} contract, as far as they are new`]);
+    const files = migrations?.files?.filter(({ module }) => module === name);
+    const count = (wanted: string) => files?.filter(({ action }) => action === wanted).length ?? 0;
+    const what =
+      files === undefined
+        ? `${expand} expand, ${contract} contract, as far as they are new`
+        : `${count('apply')} to run, ${count('defer') + count('wait')} wait, ${count('done')} done`;
+    rows.push(['migrations', `module ${name}`, what]);
   }
   for (const file of migrations?.due ?? []) rows.push(['migrations', file, 'contract, due now']);
   rows.push(...after.map(chartRow));
@@ -188,6 +174,21 @@ function planText(plan: ImportPlan): string {
     ...(migrations === undefined ? [] : [`  database    ${migrations.place}`]),
     `  root        ${plan.root}`,
     '',
-    formatTable(columns, rows),
+    rows.length === 0 ? 'nothing to do' : formatTable(columns, rows),
+    ...missingText(images?.missing ?? []),
   ].join('\n');
+}
+
+/** Named, as far as a person reads on. */
+const IMAGES_NAMED = 20;
+
+function missingText(missing: readonly string[]): string[] {
+  if (missing.length === 0) return [];
+  const further = missing.length - IMAGES_NAMED;
+  return [
+    '',
+    'images to send:',
+    ...missing.slice(0, IMAGES_NAMED).map((reference) => `  ${reference}`),
+    ...(further > 0 ? [`  and ${further} more: --json names all`] : []),
+  ];
 }

@@ -1,5 +1,6 @@
 import { defineCommand, flag } from '../arguments.ts';
-import { helmOption, manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
+import { carriedHelmOption } from './shared-options.ts';
+import { manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
 
 export const spec = defineCommand({
   name: 'remove',
@@ -11,7 +12,7 @@ export const spec = defineCommand({
   options: {
     deleteData: flag({ description: 'delete its volumes as well, and the Secrets that go with them' }),
     ...targetOptions,
-    helm: helmOption,
+    helm: carriedHelmOption,
     ...waitOptions,
   },
   examples: [{ command: 'portolan bundle remove cms', note: 'its data stays' }],

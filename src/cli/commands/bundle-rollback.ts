@@ -1,13 +1,6 @@
 import { defineCommand } from '../arguments.ts';
-import {
-  caFileOption,
-  databaseOf,
-  databaseOptions,
-  helmOption,
-  manageOptionsOf,
-  targetOptions,
-  waitOptions,
-} from './target-options.ts';
+import { caFileOption, carriedHelmOption } from './shared-options.ts';
+import { databaseOf, databaseOptions, manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
 
 export const spec = defineCommand({
   name: 'rollback',
@@ -16,7 +9,13 @@ export const spec = defineCommand({
     'Takes the charts back to the former release, app charts first, and its configuration with them. Tables stay. It is ' +
     'refused once a contract migration ran that the former release does not know.',
   arguments: { name: { description: 'name of the bundle, without its version', complete: 'none' } },
-  options: { ...targetOptions, ...databaseOptions, caFile: caFileOption, helm: helmOption, ...waitOptions },
+  options: {
+    ...targetOptions,
+    ...databaseOptions,
+    caFile: caFileOption('the database is'),
+    helm: carriedHelmOption,
+    ...waitOptions,
+  },
   examples: [{ command: 'portolan bundle rollback cms', note: 'after an upgrade that went wrong' }],
   async run(context, { name }, values) {
     const { composeRollback } = await import('../../compose/manage-bundles.ts');

@@ -1,6 +1,7 @@
 import { defineCommand } from '../arguments.ts';
 import { formatCount } from '../output-units.ts';
-import { helmOption, manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
+import { carriedHelmOption } from './shared-options.ts';
+import { manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
 
 export const spec = defineCommand({
   name: 'status',
@@ -9,7 +10,7 @@ export const spec = defineCommand({
     'Shows the bundles of a target: what runs, what a rollback would go back to, which contract migrations wait, and what ' +
     'helm says of each release now. Exit status 3: an import did not come to its end, or a release is not as imported.',
   arguments: {},
-  options: { ...targetOptions, helm: helmOption },
+  options: { ...targetOptions, helm: carriedHelmOption },
   examples: [{ command: 'portolan bundle status', note: 'of the current context' }],
   async run(context, _, values) {
     const { composeStatus } = await import('../../compose/manage-bundles.ts');

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import type { ConfigurationChange, ConfigurationPart } from '../../usecases/configuration/types.ts';
-import { defineCommand, flag, list, path } from '../arguments.ts';
-import { UsageError } from '../errors.ts';
+import { defineCommand, flag, path } from '../arguments.ts';
 import { formatTable } from '../output-table.ts';
 import { placeOptions, placeOptionsOf } from './config-options.ts';
+import { onlyOption, partsOf } from './parts-option.ts';
 import { identityOption } from './shared-options.ts';
 
 const PARTS: readonly ConfigurationPart[] = ['config-maps', 'secrets', 'values', 'tables'];
@@ -20,11 +20,7 @@ export const spec = defineCommand({
     plan: flag({ description: 'show the differences, and change nothing' }),
     overwrite: flag({ description: 'change what is there and differs' }),
     identity: identityOption,
-    only: list({
-      value: 'PART',
-      complete: PARTS,
-      description: 'config-maps, secrets, values or tables; repeatable. Default: all that the document has',
-    }),
+    only: onlyOption(PARTS, 'all that the document has'),
     valuesFolder: path({
       value: 'DIR',
       complete: 'folder',
@@ -37,7 +33,7 @@ export const spec = defineCommand({
     { command: 'portolan config import cms.json --only config-maps --overwrite', note: 'ConfigMaps alone' },
   ],
   async run(context, { file }, options) {
-    const parts = options.only.length === 0 ? PARTS : options.only.map(parsePart);
+    const parts = partsOf(options.only, PARTS);
     const { readIdentities } = await import('../../compose/keys.ts');
     const { composeImport, readConfiguration } = await import('../../compose/configuration.ts');
     const source = resolve(context.cwd, file);
@@ -64,12 +60,6 @@ export const spec = defineCommand({
     context.output.result({ plan: options.plan, changes, written }, () => render(changes, written, options.plan));
   },
 });
-
-function parsePart(text: string): ConfigurationPart {
-  const part = PARTS.find((one) => one === text);
-  if (part !== undefined) return part;
-  throw new UsageError('USAGE', `--only names a part that there is not`, { expected: PARTS.join(', '), found: text });
-}
 
 function render(changes: readonly ConfigurationChange[], written: readonly string[], isPlan: boolean): string {
   const rows = changes.map(({ kind, name, action, keys, rows: counts }) => [

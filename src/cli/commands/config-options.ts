@@ -1,8 +1,9 @@
 import type { PlaceOptions } from '../../compose/configuration.ts';
-import { path, text } from '../arguments.ts';
+import { text } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { UsageError } from '../errors.ts';
 import { clusterOptions, clusterOptionsOf } from './cluster-options.ts';
+import { caFileOption, carriedHelmOption, databasePasswordFileOption } from './shared-options.ts';
 
 /** Options of `portolan config …`: where a configuration is read from and written to. */
 export const placeOptions = {
@@ -11,12 +12,9 @@ export const placeOptions = {
     value: 'URL',
     description: 'for tables: postgres://USER@HOST:PORT/NAME?sslmode=verify-full, without a password',
   }),
-  databasePasswordFile: path({
-    value: 'FILE',
-    description: 'file with the password; without it PGPASSWORD, PGPASSFILE, ~/.pgpass',
-  }),
-  caFile: path({ value: 'FILE', description: 'certificates (PEM) that the database is trusted by' }),
-  helm: text({ value: 'PROGRAM', defaultValue: 'helm', complete: 'file', description: 'the helm program' }),
+  databasePasswordFile: databasePasswordFileOption,
+  caFile: caFileOption('the database is'),
+  helm: carriedHelmOption,
 };
 
 interface PlaceValues {
@@ -25,7 +23,7 @@ interface PlaceValues {
   readonly database: string | undefined;
   readonly databasePasswordFile: string | undefined;
   readonly caFile: string | undefined;
-  readonly helm: string;
+  readonly helm: string | undefined;
 }
 
 /** @throws UsageError USAGE when tables are wanted and no database is named */
@@ -45,7 +43,7 @@ export async function placeOptionsOf(
   const absolute = (file: string) => resolve(context.cwd, file);
   return {
     cluster: clusterOptionsOf(values, context),
-    helmPath: values.helm,
+    helm: values.helm,
     temporaryFolder: tmpdir(),
     database:
       url === undefined

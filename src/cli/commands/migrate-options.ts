@@ -2,6 +2,7 @@ import type { MigrationBundle } from '../../usecases/migrate/types.ts';
 import { integer, list, path, pathList, text } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { UsageError } from '../errors.ts';
+import { caFileOption, databasePasswordFileOption, waitLockOption } from './shared-options.ts';
 
 /** Options of `portolan migrate …`, and what is made of them. */
 
@@ -11,11 +12,8 @@ export const databaseOptions = {
     required: true,
     description: 'postgres://USER@HOST:PORT/NAME?sslmode=verify-full, without a password',
   }),
-  databasePasswordFile: path({
-    value: 'FILE',
-    description: 'file with the password; without it PGPASSWORD, PGPASSFILE, ~/.pgpass',
-  }),
-  caFile: path({ value: 'FILE', description: 'certificates (PEM) that the server is trusted by' }),
+  databasePasswordFile: databasePasswordFileOption,
+  caFile: caFileOption('the database is'),
   connectWait: integer({
     value: 'SECONDS',
     defaultValue: 10,
@@ -50,14 +48,7 @@ export const bundleOptions = {
   }),
 };
 
-export const lockOptions = {
-  waitLock: integer({
-    value: 'SECONDS',
-    defaultValue: 60,
-    maximum: 86_400,
-    description: "how long another run's lock is waited for",
-  }),
-};
+export const lockOptions = { waitLock: waitLockOption("how long another run's lock is waited for") };
 
 export const limitOptions = {
   lockTimeout: integer({

@@ -3,6 +3,7 @@ import type { Selection } from '../../usecases/bundle/lock-types.ts';
 import { list, path, pathList, text } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { UsageError } from '../errors.ts';
+import { caFileOption, helmOption } from './shared-options.ts';
 
 /** Options that choose what of a definition is carried, and where its parts come from: the same for `lock` and `build`. */
 export const selectionOptions = {
@@ -21,11 +22,8 @@ export const inputOptions = {
     complete: 'folder',
     description: 'folder of images and charts that were fetched before. Default: ~/.cache/portolan',
   }),
-  caFile: path({
-    value: 'FILE',
-    description: "certificates (PEM) that registries are trusted by, beside the system's",
-  }),
-  helm: text({ value: 'PROGRAM', defaultValue: 'helm', complete: 'file', description: 'the helm program' }),
+  caFile: caFileOption('registries (beside the system’s) are'),
+  helm: helmOption,
 };
 
 export const definitionArgument = { description: 'bundle.yaml, or its folder', complete: 'file' } as const;

@@ -1,4 +1,4 @@
-import { flag, list, path, pathList } from '../arguments.ts';
+import { flag, integer, list, path, pathList, program } from '../arguments.ts';
 
 /** Options that several commands have, with the same words everywhere. */
 
@@ -40,6 +40,28 @@ export const passwordFileOption = path({
 export const noReuseOption = flag({
   description: 'seal every piece afresh, so that a courier cannot tell what stayed the same',
 });
+
+export const databasePasswordFileOption = path({
+  value: 'FILE',
+  description: 'file with the password; without it PGPASSWORD, PGPASSFILE, ~/.pgpass',
+});
+
+export const helmOption = program({ value: 'PROGRAM', defaultValue: 'helm', description: 'the helm program' });
+
+/** Without a default: a bundle may carry helm. */
+export const carriedHelmOption = program({
+  value: 'PROGRAM',
+  description: 'helm 4; without it the one that a bundle brought, else helm on PATH',
+});
+
+/** Of all servers but the cluster's, whose kubeconfig says whom to trust. `servers` ends in "is" or "are". */
+export function caFileOption(servers: string) {
+  return path({ value: 'FILE', description: `certificates (PEM) that ${servers} trusted by` });
+}
+
+export function waitLockOption(description: string) {
+  return integer({ value: 'SECONDS', defaultValue: 60, maximum: 86_400, description });
+}
 
 export const bundleArgument = {
   description: 'DIR[:TAG]: the folder of a medium, and which bundle on it where there are several',

@@ -1,6 +1,7 @@
 import { integer, path, text } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { clusterOptions } from './cluster-options.ts';
+import { databasePasswordFileOption, waitLockOption } from './shared-options.ts';
 
 /** Options of commands that work on what is installed at a target. */
 
@@ -20,12 +21,7 @@ export const targetOptions = {
 };
 
 export const waitOptions = {
-  waitLock: integer({
-    value: 'SECONDS',
-    defaultValue: 60,
-    maximum: 86_400,
-    description: 'how long another command that works on the same target is waited for',
-  }),
+  waitLock: waitLockOption('how long another command that works on the same target is waited for'),
   timeout: integer({
     value: 'SECONDS',
     defaultValue: 600,
@@ -35,26 +31,13 @@ export const waitOptions = {
   }),
 };
 
-export const helmOption = path({
-  value: 'FILE',
-  description: 'helm 4; without it the one that the bundle carries, else helm on PATH',
-});
-
 export const databaseOptions = {
   database: text({
     value: 'URL',
     description: 'reach the database from here, not in a Pod: postgres://USER@HOST:PORT/NAME, without a password',
   }),
-  databasePasswordFile: path({
-    value: 'FILE',
-    description: 'file with its password; without it PGPASSWORD, PGPASSFILE, ~/.pgpass',
-  }),
+  databasePasswordFile: databasePasswordFileOption,
 };
-
-export const caFileOption = path({
-  value: 'FILE',
-  description: 'certificates (PEM) that registries and the database are trusted by, beside the system’s',
-});
 
 interface DatabaseValues {
   readonly database: string | undefined;

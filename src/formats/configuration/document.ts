@@ -71,6 +71,12 @@ export type TableEntry = z.infer<typeof tableSchema>;
 export type ConfigurationDocument = z.infer<typeof documentSchema>;
 export type SealedConfiguration = z.infer<typeof sealedSchema>;
 
+/** Whether a text is such a document, of a version that is known here or of another. */
+export function isConfigurationDocument(text: string): boolean {
+  const { mediaType } = (JSON.parse(text) ?? {}) as { readonly mediaType?: unknown };
+  return typeof mediaType === 'string' && /^application\/vnd\.portolan\.configuration\.v\d+\+json$/.test(mediaType);
+}
+
 export function encodeConfiguration(document: ConfigurationDocument): Uint8Array {
   return new TextEncoder().encode(`${canonicalJson(document)}\n`);
 }

@@ -1,6 +1,7 @@
-import { type Digest, digestOf, hexOf } from '../../core/digest.ts';
+import { digestOf, hexOf } from '../../core/digest.ts';
 import type { Contents } from '../../formats/bundle/contents.ts';
 import type { Kubernetes, KubernetesObject } from '../../ports/kubernetes.ts';
+import { UseCaseError } from '../errors.ts';
 
 /** The bundle's JSON documents as one ConfigMap, in every namespace that its charts use. */
 export interface ConfigurationMap {
@@ -11,17 +12,25 @@ export interface ConfigurationMap {
 
 /** What is carried under `configuration/json/`; values files are for rendering only. */
 const DOCUMENTS_FOLDER = 'json/';
+/** Of all keys and values of a ConfigMap: the API server's own limit. */
+const CONFIG_MAP_MAX_BYTES = 1024 * 1024;
 
-/** @param textOf - The text of a document, checked to be what its digest says. */
-export async function configurationMapsOf(
+/** @param texts - By path. @throws UseCaseError CONFIGURATION_TOO_LARGE */
+export function configurationMapsOf(
   contents: Contents,
-  textOf: (digest: Digest) => Promise<string>,
-): Promise<ConfigurationMap[]> {
-  const documents: Record<string, string> = {};
-  for (const { path, kind, digest } of contents.configuration) {
-    if (kind === 'json') documents[keyOf(path)] = await textOf(digest);
-  }
+  texts: Readonly<Record<string, string>>,
+): readonly ConfigurationMap[] {
+  const documents = Object.fromEntries(Object.entries(texts).map(([path, text]) => [keyOf(path), text]));
   if (Object.keys(documents).length === 0) return [];
+  const sizes = Object.entries(documents).map(([key, text]) => Buffer.byteLength(key) + Buffer.byteLength(text));
+  const sizeBytes = sizes.reduce((sum, size) => sum + size, 0);
+  if (sizeBytes > CONFIG_MAP_MAX_BYTES) {
+    throw new UseCaseError('CONFIGURATION_TOO_LARGE', 'The JSON documents of the bundle do not fit into a ConfigMap', {
+      expected: `at most ${CONFIG_MAP_MAX_BYTES} bytes in all`,
+      found: `${sizeBytes} bytes: ${Object.keys(texts).join(', ')}`,
+      hint: 'Ask the publisher for smaller documents, or leave them out with --only.',
+    });
+  }
   const namespaces = [...new Set(contents.charts.map(({ namespace }) => namespace))].sort();
   return namespaces.map((namespace) => ({ namespace, name: `${contents.name}-configuration`, documents }));
 }

@@ -57,6 +57,7 @@ async function send(
   const stream = streamBlobs(missing.blobs, source, {
     ...options,
     hash: !target.checksDigests,
+    reuseMemory: true,
     onBytes: (bytes) => task.advance(bytes),
   });
   try {

@@ -1,6 +1,8 @@
 import type { Contents } from '../../formats/bundle/contents.ts';
 import { MODULE_FILE_LIMIT_BYTES } from '../../formats/migration/module-files.ts';
+import type { Installed, InstalledRelease } from '../../formats/target/installed.ts';
 import { readBlob } from '../bundle/read-blob.ts';
+import type { MigrationPlan } from '../migrate/plan.ts';
 import type {
   LedgerEntry,
   MigrationEvent,
@@ -18,6 +20,8 @@ export interface MigrationRunner {
     request: MigrationRequest,
     options?: { readonly signal?: AbortSignal; readonly onEvent?: (event: MigrationEvent) => void },
   ): Promise<MigrationReport>;
+  /** Absent where asking would change something: in a cluster it would take a Pod. */
+  plan?(request: MigrationRequest, options?: { readonly signal?: AbortSignal }): Promise<MigrationPlan>;
   /** Every line of the database's ledger. */
   ledger(options?: { readonly signal?: AbortSignal }): Promise<readonly LedgerEntry[]>;
 }
@@ -41,6 +45,29 @@ export function migrationModulesOf(source: BlobSource): MigrationModule[] {
         ),
     })),
   }));
+}
+
+/**
+ * The sequence whose programs all run, so that what only older ones need may go; 0 when nobody knows. An import that left the
+ * charts out completed nothing while programs of the release before are there.
+ */
+export function completedSequenceOf({ applied, former }: Pick<Installed, 'applied' | 'former'>): number {
+  const isComplete = (release: InstalledRelease) => release.parts.includes('charts') || release.charts.length === 0;
+  return [applied, former].find((release) => release !== undefined && isComplete(release))?.sequence ?? 0;
+}
+
+/** Contract files, as MODULE/FILE, that waited for this import: those of releases that are complete, and still carried. */
+export function dueContracts(
+  { modules, sequence }: Pick<Contents, 'modules' | 'sequence'>,
+  installed: Installed,
+): string[] {
+  const { applied } = installed;
+  if (applied === undefined || sequence <= applied.sequence || completedSequenceOf(installed) < applied.sequence)
+    return [];
+  const carried = new Set(
+    contractsOf(modules).flatMap(({ name, contracts }) => contracts.map((file) => `${name}/${file}`)),
+  );
+  return applied.deferred.filter((path) => carried.has(path));
 }
 
 function isContractFile(name: string): boolean {

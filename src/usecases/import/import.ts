@@ -7,10 +7,12 @@ import { type Outcome, openJournal } from '../installed/journal.ts';
 import type { MigrationReport } from '../migrate/types.ts';
 import { refuseProblems } from '../refuse.ts';
 import { historyProblems } from './check-history.ts';
+import { applyDocumentObjects, applyDocumentTables } from './configuration-documents.ts';
 import { applyConfiguration } from './configuration-maps.ts';
 import { importCharts } from './import-charts.ts';
 import { importImages } from './import-images.ts';
-import { contractsOf, migrationModulesOf } from './import-migrations.ts';
+import { contractsOf } from './import-migrations.ts';
+import { migrationRequestOf } from './plan-migrations.ts';
 import { droppedCharts, type PreparedImport, prepareImport } from './prepare.ts';
 import { makeReceipt } from './receipt.ts';
 import type { ImportDependencies, ImportPlan, ImportRequest } from './types.ts';
@@ -81,7 +83,7 @@ async function runImport(
   dependencies: ImportDependencies,
   signal: AbortSignal,
 ): Promise<ImportReport> {
-  const { source, images, configuration, charts, releases, migrations } = prepared;
+  const { source, images, configuration, documents, charts, releases, migrations } = prepared;
   const { state, progress, cluster, images: target, now } = dependencies;
   const { contents, root } = source.lists;
   const { name, version, sequence } = contents;
@@ -111,6 +113,7 @@ async function runImport(
   if (cluster !== undefined && request.parts.has('configuration')) {
     const former = [...(installed.applied?.configuration ?? []), ...(installed.running?.configuration ?? [])];
     await applyConfiguration(cluster.kubernetes, configuration, former, name, { signal });
+    await applyDocumentObjects(documents, cluster.kubernetes, progress, { signal });
     await journal.done('configuration');
   }
   const installedCharts: InstalledChart[] = [];
@@ -127,6 +130,7 @@ async function runImport(
     report = await migrate(prepared, installed, dependencies, signal);
     await journal.done('migrations');
   }
+  if (await applyDocumentTables(documents, dependencies.database, { signal })) await journal.done('tables');
   await installStage('app');
   if (releases !== undefined) {
     for (const { release, namespace, revision } of droppedCharts(installed, charts)) {
@@ -186,7 +190,8 @@ function releaseOf(
     sequence: contents.sequence,
     root,
     at: done.at,
-    parts: [...request.parts],
+    // Parts that came one after the other make one release.
+    parts: [...new Set([...(before?.root === root ? before.parts : []), ...request.parts])],
     features: contents.features,
     charts: releases === undefined ? (before?.charts ?? []) : [...done.charts],
     // Whoever brought them: what the charts name must not be cleared away.
@@ -205,28 +210,19 @@ function releaseOf(
 
 async function migrate(
   { source, migrations }: PreparedImport,
-  { applied }: Installed,
+  installed: Installed,
   { progress }: ImportDependencies,
   signal: AbortSignal,
 ): Promise<MigrationReport | undefined> {
   if (migrations === undefined) return undefined;
-  const { name, version, sequence } = source.lists.contents;
   const task = progress.task(`Migrations of ${migrations.place}`);
-  const report = await migrations.apply(
-    {
-      modules: migrationModulesOf(source),
-      mode: 'import',
-      bundle: { name, version, sequence, root: source.lists.root },
-      completedSequence: applied?.sequence ?? 0,
+  const report = await migrations.apply(migrationRequestOf(source, installed), {
+    signal,
+    onEvent: (event) => {
+      if (event.kind === 'applied') progress.note(`applied ${event.module}/${event.file}`);
+      if (event.kind === 'waiting-for-lock') progress.note(`Waiting for ${event.holder}, who migrates`);
     },
-    {
-      signal,
-      onEvent: (event) => {
-        if (event.kind === 'applied') progress.note(`applied ${event.module}/${event.file}`);
-        if (event.kind === 'waiting-for-lock') progress.note(`Waiting for ${event.holder}, who migrates`);
-      },
-    },
-  );
+  });
   task.done();
   return report;
 }

@@ -1,8 +1,9 @@
 import type { Digest } from '../../core/digest.ts';
 import type { PortolanError } from '../../core/errors.ts';
 import type { Contents } from '../../formats/bundle/contents.ts';
+import { CONFIGURATION_LIMIT_BYTES } from '../../formats/configuration/document.ts';
 import { type ChartPlace, INSTALLED_MEDIA_TYPE, type Installed } from '../../formats/target/installed.ts';
-import type { ImageTarget, SpaceNeed, TargetBlob, TargetImage } from '../../ports/image-target.ts';
+import type { TargetImage } from '../../ports/image-target.ts';
 import type { AccessQuestion } from '../../ports/kubernetes.ts';
 import type { Releases } from '../../ports/releases.ts';
 import type { WorkFolder } from '../../ports/work-folder.ts';
@@ -12,17 +13,20 @@ import { readInstalled } from '../installed/installed-state.ts';
 import { collect } from '../refuse.ts';
 import { chartProblems } from './check-charts.ts';
 import { historyProblems } from './check-history.ts';
+import {
+  type CarriedDocument,
+  documentRights,
+  planDocuments,
+  readCarriedConfiguration,
+} from './configuration-documents.ts';
 import { type ConfigurationMap, configurationAction, configurationMapsOf } from './configuration-maps.ts';
 import { chartAction, extract, type PreparedChart, prepareCharts } from './import-charts.ts';
-import { contractsOf, type MigrationRunner } from './import-migrations.ts';
+import type { MigrationRunner } from './import-migrations.ts';
 import { type OpenedBundle, openForImport, verifyUsedPieces } from './open-bundle.ts';
-import { missingOf, targetImagesOf } from './target-images.ts';
+import { planImages } from './plan-images.ts';
+import { migrationRights, planOfMigrations } from './plan-migrations.ts';
+import { targetImagesOf } from './target-images.ts';
 import type { ClusterTools, ImportDependencies, ImportPlan, ImportRequest } from './types.ts';
-
-/** A JSON document of the configuration, in bytes: what a ConfigMap can hold. */
-const DOCUMENT_MAX_BYTES = 1024 * 1024;
-/** What unpacked layers take beside their compressed blobs, by experience. */
-const UNPACKED_FACTOR = 2.5;
 
 /** The file of the work folder that holds the bundle's helm, once it was needed. */
 export const CARRIED_HELM = 'helm';
@@ -33,6 +37,7 @@ export interface PreparedImport {
   readonly installed: Installed;
   readonly images: readonly TargetImage[];
   readonly configuration: readonly ConfigurationMap[];
+  readonly documents: readonly CarriedDocument[];
   readonly charts: readonly PreparedChart[];
   readonly releases?: Releases;
   readonly migrations?: MigrationRunner;
@@ -69,12 +74,15 @@ export async function prepareImport(
   const imagePlan = images.length === 0 ? undefined : await planImages(images, dependencies, problems, options);
 
   const readText = async (digest: Digest) => {
-    const wanted = { digest, maxBytes: DOCUMENT_MAX_BYTES, identities: source.identities };
+    const wanted = { digest, maxBytes: CONFIGURATION_LIMIT_BYTES, identities: source.identities };
     return new TextDecoder().decode(await readBlob({ medium, engine }, bundle, lists, wanted, options));
   };
-  const configuration = request.parts.has('configuration') ? await configurationMapsOf(contents, readText) : [];
+  const { texts, documents } = request.parts.has('configuration')
+    ? await readCarriedConfiguration(contents, readText, source.identities, problems)
+    : { texts: {}, documents: [] };
+  const configuration = (await collect(problems, async () => configurationMapsOf(contents, texts))) ?? [];
   const wantsCharts = request.parts.has('charts') && contents.charts.length > 0;
-  if (cluster === undefined && (wantsCharts || configuration.length > 0)) throw noCluster();
+  if (cluster === undefined && (wantsCharts || configuration.length + documents.length > 0)) throw noCluster();
   const configurationPlan: ImportPlan['configuration'][number][] = [];
   for (const map of configuration) {
     const action = await collect(problems, () => configurationAction(clusterOf(cluster).kubernetes, map, options));
@@ -82,6 +90,15 @@ export async function prepareImport(
     configurationPlan.push({ namespace, name, documents: Object.keys(documents), action: action ?? 'create' });
   }
 
+  const { database: ownDatabase } = dependencies;
+  const places = ownDatabase === undefined ? {} : { database: ownDatabase };
+  const documentPlan =
+    cluster === undefined
+      ? []
+      : await planDocuments(documents, { kubernetes: cluster.kubernetes, ...places }, problems, options);
+
+  const database = mappedDatabase(contents, request);
+  const wantsMigrations = request.parts.has('migrations') && contents.modules.length > 0;
   let charts: readonly PreparedChart[] = [];
   let releases: Releases | undefined;
   const chartPlan: ImportPlan['charts'][number][] = [];
@@ -112,18 +129,28 @@ export async function prepareImport(
         renderer,
         progress,
         stateNamespace: cluster.stateNamespace,
-        rights: configurationRights(configuration),
+        rights: [
+          ...configurationRights(configuration),
+          ...documentRights(documents),
+          ...(wantsMigrations && ownDatabase === undefined && database !== undefined
+            ? migrationRights(database.namespace)
+            : []),
+        ],
       },
       options,
     );
     problems.push(...found);
   }
 
-  const database = mappedDatabase(contents, request);
-  const wantsMigrations = request.parts.has('migrations') && contents.modules.length > 0;
   const migrations = wantsMigrations
     ? await collect(problems, async () => runnerOf(dependencies, database))
     : undefined;
+  // A data chart that is not as it will be may bring the database.
+  const mayCome = chartPlan.some(({ stage, action }) => stage === 'data' && action !== 'unchanged');
+  const migrationPlan =
+    migrations === undefined
+      ? undefined
+      : await planOfMigrations(source, migrations, { installed, mayCome }, problems, options);
   task.done();
   const { running, applied } = installed;
   return {
@@ -131,6 +158,7 @@ export async function prepareImport(
     installed,
     images,
     configuration,
+    documents,
     charts,
     ...(releases === undefined ? {} : { releases }),
     ...(migrations === undefined ? {} : { migrations }),
@@ -148,83 +176,11 @@ export async function prepareImport(
       ...(running === undefined ? {} : { interrupted: running }),
       ...(imagePlan === undefined ? {} : { images: imagePlan }),
       configuration: configurationPlan,
+      documents: documentPlan,
       charts: chartPlan,
-      ...(migrations === undefined
-        ? {}
-        : {
-            migrations: {
-              place: migrations.place,
-              modules: contractsOf(contents.modules).map(({ name, contracts }, index) => ({
-                name,
-                expand: (contents.modules[index]?.files.length ?? 0) - contracts.length,
-                contract: contracts.length,
-              })),
-              due: applied?.deferred ?? [],
-            },
-          }),
+      ...(migrationPlan === undefined ? {} : { migrations: migrationPlan }),
     },
   };
-}
-
-async function planImages(
-  images: readonly TargetImage[],
-  { images: target }: ImportDependencies,
-  problems: PortolanError[],
-  options: { readonly signal?: AbortSignal },
-): Promise<ImportPlan['images']> {
-  if (target === undefined) {
-    throw new UseCaseError('TARGET_NOT_SAID', 'It is not said where the images go', {
-      hint: 'Say --images containerd, k3s-images, registry=HOST or folder=DIR. No k3s was found on this machine.',
-    });
-  }
-  const found = await target.check({ ...options, images });
-  problems.push(...found, ...platformProblems(images, target));
-  const survey = found.length > 0 ? undefined : await collect(problems, () => target.survey(images, options));
-  const missing = missingOf(images, survey ?? { blobs: new Set(), images: new Set() });
-  const space = survey === undefined ? undefined : await collect(problems, () => spaceOf(target, missing.blobs));
-  for (const { path, freeBytes, neededBytes } of space ?? []) {
-    if (freeBytes >= neededBytes) continue;
-    problems.push(
-      new UseCaseError('TARGET_TOO_SMALL', 'There is too little free space for the images', {
-        at: { file: path },
-        expected: `${neededBytes} bytes`,
-        found: `${freeBytes} bytes`,
-        hint: '`portolan bundle gc` takes away images that no release needs any more. Nothing was written.',
-      }),
-    );
-  }
-  return {
-    target: target.name,
-    images: images.length,
-    missing: missing.images.map(({ reference }) => reference),
-    blobs: missing.blobs.length,
-    sizeBytes: missing.sizeBytes,
-    space: space ?? [],
-  };
-}
-
-/** Of images for several nodes some may be for others; an image for none of this target's platform starts nowhere. */
-function platformProblems(images: readonly TargetImage[], { name, platform }: ImageTarget): UseCaseError[] {
-  if (platform === undefined) return [];
-  // A variant (arm64/v8) does not show in what a target names.
-  const fits = (carried: string) => carried === platform || carried.startsWith(`${platform}/`);
-  const foreign = images.filter(({ platforms }) => platforms.length > 0 && !platforms.some(fits));
-  if (foreign.length === 0) return [];
-  const platforms = [...new Set(foreign.flatMap((image) => image.platforms))].sort();
-  const named = foreign.slice(0, 10).map(({ reference }) => reference);
-  return [
-    new UseCaseError('PLATFORM_NOT_CARRIED', `The bundle carries no images for the node of ${name}`, {
-      expected: platform,
-      found: `${platforms.join(', ')}: ${named.join(', ')}`,
-      hint: 'Ask the publisher for a bundle with this platform.',
-    }),
-  ];
-}
-
-function spaceOf(target: ImageTarget, missing: readonly TargetBlob[]): Promise<readonly SpaceNeed[]> {
-  const bytesOf = (blobs: readonly TargetBlob[]) => blobs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const layers = missing.filter(({ role }) => role === 'image-layer');
-  return target.space(bytesOf(missing), Math.ceil(bytesOf(layers) * UNPACKED_FACTOR));
 }
 
 /** helm as it was named, else the one that the bundle carries for this machine, else the one on the search path. */
@@ -273,7 +229,7 @@ function clusterOf(cluster: ClusterTools | undefined): ClusterTools {
 
 function configurationRights(maps: readonly ConfigurationMap[]): AccessQuestion[] {
   return maps.flatMap(({ namespace }) =>
-    ['get', 'patch', 'delete'].map((verb) => ({ verb, group: '', resource: 'configmaps', namespace })),
+    ['get', 'create', 'patch', 'delete'].map((verb) => ({ verb, group: '', resource: 'configmaps', namespace })),
   );
 }
 

@@ -29,6 +29,8 @@ export interface StreamOptions {
   readonly onBytes?: (bytes: number) => void;
   /** False: whoever takes the blobs refuses those that are not what their digest says. */
   readonly hash: boolean;
+  /** True: a part is good until the next one is asked for, and its memory then serves again. */
+  readonly reuseMemory?: boolean;
 }
 
 /**
@@ -45,7 +47,7 @@ export async function* streamBlobs<Blob extends SizedBlob>(
 ): AsyncGenerator<Blob & { readonly bytes: AsyncIterable<Uint8Array> }> {
   const { signal } = options;
   const blobs = inPieceOrder(wanted, source.lists);
-  const ahead = createReadAhead(blobs, source, signal);
+  const ahead = createReadAhead(blobs, source, options);
   try {
     for (const blob of blobs) {
       let drained = false;
@@ -105,15 +107,22 @@ interface ReadAhead {
   close(): Promise<void>;
 }
 
-function createReadAhead(blobs: readonly SizedBlob[], source: BlobSource, signal?: AbortSignal): ReadAhead {
+function createReadAhead(
+  blobs: readonly SizedBlob[],
+  source: BlobSource,
+  { signal, reuseMemory = false }: StreamOptions,
+): ReadAhead {
   const { engine, identities } = source;
   const stop = new AbortController();
   const signals = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
   const parts = partsOf(blobs, source);
   const opening: Promise<Uint8Array>[] = [];
+  const free: SharedArrayBuffer[] = [];
+  let lent: Uint8Array | undefined;
   const open = async (run: SealedRun) => {
+    const into = reuseMemory ? { into: free.pop() ?? new SharedArrayBuffer(RUN_BYTES) } : {};
     try {
-      return await engine.readSealed([run], identities, { signal: signals });
+      return await engine.readSealed([run], identities, { signal: signals, ...into });
     } catch (error) {
       if (!signals.aborted) await blame([run], source, signal);
       throw error;
@@ -121,6 +130,8 @@ function createReadAhead(blobs: readonly SizedBlob[], source: BlobSource, signal
   };
   return {
     async next() {
+      if (reuseMemory && lent !== undefined) free.push(lent.buffer as SharedArrayBuffer);
+      lent = undefined;
       while (opening.length < engine.workers + 2) {
         const part = parts.next();
         if (part.done) break;
@@ -131,7 +142,8 @@ function createReadAhead(blobs: readonly SizedBlob[], source: BlobSource, signal
       }
       const first = opening.shift();
       if (first === undefined) throw new Error('read beyond the last blob');
-      return await first;
+      lent = await first;
+      return lent;
     },
     async close() {
       stop.abort();

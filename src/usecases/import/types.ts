@@ -2,6 +2,7 @@ import type { Digest } from '../../core/digest.ts';
 import type { Contents } from '../../formats/bundle/contents.ts';
 import type { Trust } from '../../formats/sigstore/trust.ts';
 import type { ChartRenderer } from '../../ports/charts.ts';
+import type { Database } from '../../ports/database.ts';
 import type { ImageTarget, SpaceNeed } from '../../ports/image-target.ts';
 import type { Kubernetes } from '../../ports/kubernetes.ts';
 import type { Medium } from '../../ports/medium.ts';
@@ -10,6 +11,8 @@ import type { Releases } from '../../ports/releases.ts';
 import type { SealingEngine } from '../../ports/sealing.ts';
 import type { TargetState } from '../../ports/target-state.ts';
 import type { WorkFolder } from '../../ports/work-folder.ts';
+import type { ConfigurationChange } from '../configuration/types.ts';
+import type { PlannedFile } from '../migrate/plan.ts';
 import type { MigrationRunner } from './import-migrations.ts';
 
 export const IMPORT_PARTS = ['images', 'configuration', 'charts', 'migrations'] as const;
@@ -59,6 +62,8 @@ export interface ImportDependencies {
   readonly cluster?: ClusterTools;
   /** How the migrations of a bundle reach their database. */
   readonly migrations?: MigrationRunners;
+  /** --database: rows of configuration documents are written there. */
+  readonly database?: Database;
   readonly now: () => Date;
 }
 
@@ -98,6 +103,12 @@ export interface ImportPlan {
     readonly documents: readonly string[];
     readonly action: 'create' | 'update' | 'unchanged';
   }[];
+  /** What `config export` wrote: objects that would be added, changed or are the same, and tables, written after migrations. */
+  readonly documents: readonly {
+    readonly path: string;
+    readonly changes: readonly ConfigurationChange[];
+    readonly tables: readonly string[];
+  }[];
   readonly charts: readonly {
     readonly name: string;
     readonly release: string;
@@ -110,7 +121,9 @@ export interface ImportPlan {
   readonly migrations?: {
     readonly place: string;
     readonly modules: readonly { readonly name: string; readonly expand: number; readonly contract: number }[];
-    /** Contract files that waited for this import: MODULE/FILE, as the last import left them. */
+    /** Contract files that waited for this import: MODULE/FILE, by the ledger or else as the last import left them. */
     readonly due: readonly string[];
+    /** Every file and what becomes of it, where the ledger could be asked from here. */
+    readonly files?: readonly PlannedFile[];
   };
 }

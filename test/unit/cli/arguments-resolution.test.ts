@@ -1,6 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { flag, integer, list, longNameOf, path, pathList, text, variableNameOf } from '../../../src/cli/arguments.ts';
+import {
+  flag,
+  integer,
+  list,
+  longNameOf,
+  path,
+  pathList,
+  program,
+  text,
+  variableNameOf,
+} from '../../../src/cli/arguments.ts';
 import { type ResolutionSources, resolveOptions } from '../../../src/cli/arguments-resolution.ts';
 import type { Configuration } from '../../../src/cli/configuration.ts';
 import { UsageError } from '../../../src/cli/errors.ts';
@@ -13,6 +23,7 @@ const OPTIONS = {
   shape: text({ value: 'S', description: '', choices: ['round', 'square'], defaultValue: 'square' }),
   workers: integer({ value: 'N', description: '', minimum: 1, maximum: 8, defaultValue: 2 }),
   frozen: flag({ description: '' }),
+  helm: program({ value: 'P', description: '', defaultValue: 'helm' }),
 };
 
 function configurationOf(values: Record<string, unknown>): Configuration {
@@ -23,7 +34,14 @@ function configurationOf(values: Record<string, unknown>): Configuration {
 }
 
 function resolve(sources: Partial<ResolutionSources>): Record<string, unknown> {
-  return resolveOptions(OPTIONS, { typed: {}, env: {}, configuration: undefined, words: ['x'], ...sources });
+  return resolveOptions(OPTIONS, {
+    typed: {},
+    env: {},
+    cwd: '/here',
+    configuration: undefined,
+    words: ['x'],
+    ...sources,
+  });
 }
 
 function codeOf(work: () => unknown): string {
@@ -54,6 +72,18 @@ describe('precedence', () => {
     expect(values.shape).toBe('round');
   });
 
+  test("a program's name is looked for on PATH, its path does not depend on where it is started", () => {
+    const given = { out: 'o' };
+    expect(resolve({ typed: given }).helm).toBe('helm');
+    expect(resolve({ typed: { ...given, helm: 'helm4' } }).helm).toBe('helm4');
+    expect(resolve({ typed: { ...given, helm: './helm' } }).helm).toBe('/here/helm');
+    expect(resolve({ typed: given, env: { PORTOLAN_HELM: 'bin/helm' } }).helm).toBe('/here/bin/helm');
+    expect(resolve({ configuration: configurationOf({ ...given, helm: 'bin/helm' }) }).helm).toBe(
+      '/etc/somewhere/bin/helm',
+    );
+    expect(resolve({ configuration: configurationOf({ ...given, helm: 'helm4' }) }).helm).toBe('helm4');
+  });
+
   test('an empty variable counts as not set', () => {
     expect(resolve({ env: { PORTOLAN_OUT: '' }, configuration }).out).toBe('/etc/somewhere/file');
   });
@@ -66,6 +96,7 @@ describe('precedence', () => {
       identity: [],
       shape: 'square',
       workers: 2,
+      helm: 'helm',
       frozen: false,
     });
   });

@@ -56,6 +56,10 @@ describe('runs of sealed pieces', () => {
         const runs = places.map(([piece, offset, length]) => run(piece, offset, length));
         const expected = plaintextOf(places);
         expect(Buffer.compare(await engine.readSealed(runs, [identity]), expected)).toBe(0);
+        const into = new SharedArrayBuffer(expected.length + 1);
+        const read = await engine.readSealed(runs, [identity], { into });
+        expect(read.buffer).toBe(into);
+        expect(Buffer.compare(read, expected)).toBe(0);
         expect(await engine.digestSealed(runs, [identity])).toBe(digestOf(expected));
       }),
       { numRuns: 40 },
@@ -113,6 +117,23 @@ describe('runs of sealed pieces', () => {
     writeFileSync(path, lastByte);
     expect(await failure([damagedRun(2 * CHUNK_BYTES, 1)])).toMatchObject(damaged);
     expect((await engine.readSealed([damagedRun(0, 2 * CHUNK_BYTES)], [identity])).length).toBe(2 * CHUNK_BYTES);
+  });
+
+  test('a header that changes after it was read once', async () => {
+    const path = join(folder, 'changing');
+    const changing = { ...run(1, CHUNK_BYTES, 1), path };
+    const original = readFileSync(pieces[1]?.sealed.path ?? '');
+    writeFileSync(path, original);
+    await engine.readSealed([changing], [identity]);
+    // The last byte of the header's text: of its MAC.
+    const flipped = Buffer.from(original);
+    const end = flipped.indexOf('\n', flipped.indexOf('\n---') + 1);
+    flipped[end - 1] = (flipped[end - 1] ?? 0) ^ 1;
+    writeFileSync(path, flipped);
+    expect(await failure([changing])).toMatchObject({ code: 'PIECE_DAMAGED', at: { file: path } });
+    writeFileSync(path, original);
+    expect((await engine.readSealed([changing], [identity])).length).toBe(1);
+    rmSync(path);
   });
 
   test('a piece of another size, or a missing one', async () => {

@@ -5,6 +5,7 @@ import { createImageFolderTarget } from '../../../../src/adapters/image-folder/i
 import { openBytes } from '../../../../src/formats/age/sealed-bytes.ts';
 import { openReceipt } from '../../../../src/formats/target/receipt.ts';
 import { silentProgress } from '../../../../src/ports/progress.ts';
+import { completedSequenceOf, dueContracts } from '../../../../src/usecases/import/import-migrations.ts';
 import { collectGarbage } from '../../../../src/usecases/installed/gc.ts';
 import { readInstalled, writeInstalled } from '../../../../src/usecases/installed/installed-state.ts';
 import { removeBundle } from '../../../../src/usecases/installed/remove.ts';
@@ -171,6 +172,48 @@ describe('an import', () => {
 
 describe('a target that had the bundle before', () => {
   const second = { version: '1.1.0', sequence: 2 };
+
+  it('remembers the parts that came one after the other as one release', async () => {
+    await fixture.build({ [WEB]: [100] });
+    await fixture.import();
+    await fixture.import({ parts: ['charts', 'migrations'] });
+    const { applied } = await readInstalled(fixture.state, 'demo');
+    expect(applied?.parts).toEqual(['images', 'charts', 'migrations']);
+    await fixture.build({ [WEB]: [100] }, { lock: second });
+    await fixture.import({ request: { tag: 'demo-1.1.0' } });
+    expect((await readInstalled(fixture.state, 'demo')).applied?.parts).toEqual(['images']);
+  });
+
+  it('lets contract files run only where no program of an older release is left', async () => {
+    await fixture.build({ [WEB]: [100] });
+    await fixture.import();
+    const record = await readInstalled(fixture.state, 'demo');
+    if (record.applied === undefined) throw new Error('nothing is applied');
+    const digest = record.applied.root;
+    const place = { name: 'web', release: 'web', namespace: 'demo', stage: 'app' } as const;
+    const chart = { ...place, chart: digest, values: digest, revision: 1 };
+    const first = {
+      ...record.applied,
+      parts: ['charts', 'migrations'],
+      charts: [chart],
+      deferred: ['core/2_b.contract.sql'],
+    };
+    const tablesOnly = { ...first, sequence: 2, parts: ['images', 'migrations'] };
+    const modules = [{ name: 'core', requires: [], files: [{ name: '2_b.contract.sql', digest }] }];
+    const due = (sequence: number, applied: typeof first) =>
+      dueContracts({ sequence, modules }, { ...record, applied, former: first });
+    expect(completedSequenceOf({ applied: first })).toBe(1);
+    expect(due(2, first)).toEqual(['core/2_b.contract.sql']);
+    // The same bundle once more completes nothing further.
+    expect(due(1, first)).toEqual([]);
+    // The programs of the first still run.
+    expect(completedSequenceOf({ applied: tablesOnly, former: first })).toBe(1);
+    expect(due(3, tablesOnly)).toEqual([]);
+    expect(completedSequenceOf({ applied: tablesOnly, former: tablesOnly })).toBe(0);
+    // Where there are no programs, nothing of theirs is needed.
+    expect(completedSequenceOf({ applied: { ...tablesOnly, charts: [] } })).toBe(2);
+    expect(completedSequenceOf({})).toBe(0);
+  });
 
   it('refuses an older one and another one of the same sequence, unless it is said', async () => {
     await fixture.build({ [WEB]: [100] });

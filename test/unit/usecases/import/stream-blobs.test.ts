@@ -68,6 +68,24 @@ describe('a stream of blobs', () => {
     );
   });
 
+  it('gives the same from memory that serves again and again', async () => {
+    const memories = new Set<ArrayBufferLike>();
+    const got = new Map<string, Buffer>();
+    let parts = 0;
+    for await (const { digest, bytes } of streamBlobs(wanted, await source(), { hash: true, reuseMemory: true })) {
+      const copies: Buffer[] = [];
+      for await (const part of bytes) {
+        parts += 1;
+        memories.add(part.buffer);
+        // By value: the next part may come in the same memory.
+        copies.push(Buffer.from(part));
+      }
+      got.set(digest, Buffer.concat(copies));
+    }
+    for (const bytes of Object.values(FILES)) expect(got.get(digestOf(bytes))?.equals(bytes)).toBe(true);
+    expect(memories.size).toBeLessThan(parts);
+  });
+
   it('stops at once when it is told to', async () => {
     const controller = new AbortController();
     const stream = streamBlobs(wanted, await source(), { hash: false, signal: controller.signal });
