@@ -9,9 +9,9 @@ import { ELSEWHERE, realImage, realLayer } from './target-images.ts';
 /** Recognisable wherever it turns up. */
 export const DATABASE_PASSWORD = 'planted-password-7d1f0c';
 export const AGENT_IMAGE = 'portolan.local/portolan:0.1.0';
-export const PAUSE_IMAGE = 'portolan.local/pause:1.0.0';
+const PAUSE_IMAGE = 'portolan.local/pause:1.0.0';
 export const BALLAST_IMAGE = 'portolan.local/bad-days/ballast:1.0.0';
-export const FOREIGN_IMAGE = 'portolan.local/bad-days/foreign:1.0.0';
+const FOREIGN_IMAGE = 'portolan.local/bad-days/foreign:1.0.0';
 export const RELEASES_NAMESPACE = 'portolan-bad-days';
 export const DATABASE_NAMESPACE = 'portolan-bad-days-db';
 export const STATE_NAMESPACE = 'portolan-bad-days-state';
@@ -142,8 +142,6 @@ async function writeMoreImages(folder: string): Promise<void> {
   content.tag(FOREIGN_IMAGE, realImage(content, foreign, { platform: ELSEWHERE }));
   await writeLayout(folder, content, (tag) => tag);
 }
-
-export type BadDaysPublisher = Awaited<ReturnType<typeof createBadDaysPublisher>>;
 
 async function mustSucceed(args: readonly string[]): Promise<PortolanEnded> {
   const ended = await portolan(args, { env: SECRETS });
