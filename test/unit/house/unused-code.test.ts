@@ -33,7 +33,7 @@ beforeAll(() => {
   plant('src/cli/main.ts', "import { used } from './used.ts';\n\nexport const entry = used;");
   plant('src/cli/used.ts', 'export const used = 1;');
   plant('test/setup/seed.ts', "import fc from 'fast-check';\n\nfc.configureGlobal({});");
-  plant('test/setup/peers.ts', 'export default function setup(): void {}');
+  for (const name of ['peers', 'cluster']) plant(`test/setup/${name}.ts`, 'export default function setup(): void {}');
 });
 
 afterAll(() => rmSync(folder, { recursive: true }));
