@@ -19,7 +19,7 @@ import { kubectl, useCluster } from '../support/cluster.ts';
 import { type KillPoint, killPoints, runKilled } from '../support/killed-runs.ts';
 
 /** Each round kills all four once. Two points a write make some 160: other seeds meet other ones. */
-const ROUNDS = 5;
+const ROUNDS = 3;
 
 let root: string;
 let proxy: ApiProxy;
