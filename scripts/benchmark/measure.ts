@@ -22,6 +22,23 @@ const SAMPLE_MS = 10;
 const SAMPLES_BETWEEN_FILES = 10;
 const MIB = 1024 * 1024;
 
+let running: number | undefined;
+let isStopped = false;
+
+/** Ends the command that is measured now, and all that it started. No other one begins. */
+export function stopMeasuring(): void {
+  isStopped = true;
+  endRunning();
+}
+
+export function throwIfStopped(): void {
+  if (isStopped) throw new Error('the benchmark was stopped');
+}
+
+function endRunning(): void {
+  if (running !== undefined) attempt(() => process.kill(-(running ?? 0), 'SIGKILL'));
+}
+
 /**
  * Runs a shell command line with pipefail and measures it whole. Any exit status but 0 ends the benchmark: a program that
  * fails fast must look neither fast nor slow.
@@ -33,12 +50,16 @@ export async function measure(
     folders = [],
   }: { readonly env?: Readonly<Record<string, string>>; readonly folders?: readonly string[] } = {},
 ): Promise<Measured> {
+  throwIfStopped();
   const started = performance.now();
   const child = spawn('bash', ['-c', `set -euo pipefail; ${command}`], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
-    timeout: TIMEOUT_MS,
+    // A group of its own, which can be ended as a whole.
+    detached: true,
   });
+  running = child.pid;
+  const limit = setTimeout(endRunning, TIMEOUT_MS);
   const errors: string[] = [];
   child.stderr.on('data', (part: Buffer) => {
     if (errors.length < 100) errors.push(part.toString());
@@ -64,6 +85,8 @@ export async function measure(
     child.on('close', resolve);
   });
   clearInterval(sampler);
+  clearTimeout(limit);
+  running = undefined;
   const seconds = (performance.now() - started) / 1000;
   if (status !== 0) throw new Error(`exit status ${status}: ${command}\n${errors.join('')}`);
   return {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createFileLayers, type Layer, writeRandomLayer } from './layers.ts';
+import { throwIfStopped } from './measure.ts';
 
 /** What layers of real images weigh, in MB: a few large ones, many small ones. They add up to 2,100. */
 const LAYER_SIZES_MB = [620, 410, 300, 220, 150, 110, 80, 60, 50, 35, 25, 18, 10, 6, 4, 2];
@@ -46,6 +47,7 @@ export async function createProject(folder: string, scale: number, kind: 'random
   for (let image = 0; image < IMAGES; image++) {
     const layers: Layer[] = [];
     for (const sizeMb of LAYER_SIZES_MB.filter((_, index) => index % IMAGES === image)) {
+      throwIfStopped();
       layers.push(await writeLayer(blobs, Math.round(sizeMb * MB * scale)));
     }
     images.push(await writeImage(blobs, `image-${image}:1.0.0`, layers));

@@ -83,7 +83,8 @@ export async function startContainerd(
   const close = async () => {
     await stop();
     const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').map((line) => line.split(' ')[1] ?? '');
-    for (const mount of mounts.filter((path) => path.startsWith(`${folder}/`)).reverse()) await run('umount', [mount]);
+    const isOurs = (path: string) => [folder, root].some((ours) => path.startsWith(`${ours}/`));
+    for (const mount of mounts.filter(isOurs).reverse()) await run('umount', [mount]);
     await rm(folder, { recursive: true, force: true });
   };
   try {
