@@ -1,6 +1,4 @@
-import { delimiter } from 'node:path';
 import { writeFileDurable } from '../adapters/files/durable.ts';
-import { createReleases } from '../adapters/helm-releases/releases.ts';
 import { createProjectFiles } from '../adapters/project-files/project-files.ts';
 import { createWorkFolder } from '../adapters/work-folder/work-folder.ts';
 import {
@@ -10,7 +8,6 @@ import {
 } from '../formats/configuration/document.ts';
 import { openConfiguration } from '../formats/configuration/sealed.ts';
 import { stringifyValues } from '../formats/configuration/values-file.ts';
-import type { Kubernetes } from '../ports/kubernetes.ts';
 import {
   type ExportReport,
   type ExportRequest,
@@ -20,7 +17,7 @@ import {
 import { importConfiguration } from '../usecases/configuration/import.ts';
 import type { ConfigurationChange, ConfigurationPart, ConfigurationPlaces } from '../usecases/configuration/types.ts';
 import { UseCaseError } from '../usecases/errors.ts';
-import { helmHere } from './installed.ts';
+import { helmHere, openReleases } from './installed.ts';
 import { type ClusterOptions, openClusterFromOptions } from './kubernetes.ts';
 import { composeDatabase, type DatabaseRequest } from './migrate.ts';
 
@@ -127,33 +124,15 @@ async function withPlaces<T>(
   const database = need.database && options.database !== undefined ? composeDatabase(options.database) : undefined;
   const places = database === undefined ? {} : { database };
   if (!need.cluster && !need.releases) return await work(places);
-  const { kubernetes, kubeconfigPaths } = await openClusterFromOptions(options.cluster);
+  const opened = await openClusterFromOptions(options.cluster);
+  const { kubernetes } = opened;
   try {
     if (!need.releases) return await work({ ...places, kubernetes });
     await using folder = await createWorkFolder(options.temporaryFolder);
     const helmPath = await helmHere(options.helm, options.cluster.env);
-    const releases = openReleases(kubernetes, kubeconfigPaths, folder.path, { helmPath, env: options.cluster.env });
+    const releases = openReleases(opened, { helmPath, temporaryFolder: folder.path, env: options.cluster.env });
     return await work({ ...places, kubernetes, releases });
   } finally {
     await kubernetes.close();
   }
-}
-
-function openReleases(
-  kubernetes: Kubernetes,
-  kubeconfigPaths: readonly string[],
-  temporaryFolder: string,
-  { helmPath, env }: { readonly helmPath: string; readonly env: ClusterOptions['env'] },
-) {
-  return createReleases({
-    kubernetes,
-    helmPath,
-    kubeconfigPath: kubeconfigPaths.join(delimiter),
-    context: kubernetes.context,
-    searchPath: env.PATH ?? '',
-    environment: Object.fromEntries(
-      Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-    ),
-    temporaryFolder,
-  });
 }

@@ -8,6 +8,7 @@ import { parseRegistryAddress, type RegistryAddress } from '../formats/oci/regis
 import type { ImageTarget } from '../ports/image-target.ts';
 import type { Progress } from '../ports/progress.ts';
 import { UseCaseError } from '../usecases/errors.ts';
+import { definedOnly } from './environment.ts';
 
 /** A target as `--images` names it, and as it is recorded. */
 export type TargetAddress =
@@ -65,7 +66,7 @@ export async function openImageTarget(
       const given = env.CONTAINERD_ADDRESS || address;
       return createContainerdTarget({
         ctr,
-        environment: defined(env),
+        environment: definedOnly(env),
         ...(given === undefined ? {} : { address: given }),
       });
     }
@@ -77,11 +78,5 @@ export async function k3sRunsHere(): Promise<boolean> {
   return stat('/run/k3s/containerd/containerd.sock').then(
     (facts) => facts.isSocket(),
     () => false,
-  );
-}
-
-function defined(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
   );
 }

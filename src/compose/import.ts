@@ -10,7 +10,7 @@ import type { Trust } from '../formats/sigstore/trust.ts';
 import type { Database } from '../ports/database.ts';
 import { UseCaseError } from '../usecases/errors.ts';
 import { type ImportReport, importBundle, planImport } from '../usecases/import/import.ts';
-import { CARRIED_HELM } from '../usecases/import/prepare.ts';
+import { CARRIED_HELM } from '../usecases/import/plan-charts.ts';
 import type { ImportDependencies, ImportPart, ImportPlan, ImportRequest } from '../usecases/import/types.ts';
 import { type BundleAddress, disposableEngine } from './bundle-medium.ts';
 import { k3sRunsHere, openImageTarget, parseTargetAddress, type TargetAddress } from './image-targets.ts';

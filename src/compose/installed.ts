@@ -1,5 +1,5 @@
 import { hostname, tmpdir, userInfo } from 'node:os';
-import { join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { createHelmRenderer } from '../adapters/helm/renderer.ts';
 import { createReleases } from '../adapters/helm-releases/releases.ts';
 import { createClusterState } from '../adapters/target-state/cluster-state.ts';
@@ -7,9 +7,11 @@ import { createFolderState } from '../adapters/target-state/folder-state.ts';
 import { findKeptProgram } from '../adapters/work-folder/kept-program.ts';
 import type { Kubernetes } from '../ports/kubernetes.ts';
 import type { Progress } from '../ports/progress.ts';
+import type { Releases } from '../ports/releases.ts';
 import type { TargetState } from '../ports/target-state.ts';
 import type { ClusterTools } from '../usecases/import/types.ts';
-import { type ClusterOptions, openClusterFromOptions } from './kubernetes.ts';
+import { definedOnly } from './environment.ts';
+import { type ClusterOptions, type OpenedCluster, openClusterFromOptions } from './kubernetes.ts';
 
 /** What says where a target is and how it is reached; common to everything that works on installed bundles. */
 export interface TargetOptions {
@@ -64,11 +66,9 @@ export async function openTarget(
     };
   }
   const where: ClusterOptions = { kubeconfig: options.kubeconfig, context: options.context, env, cwd, now };
-  const { kubernetes, kubeconfigPaths, context } = await openClusterFromOptions(where);
+  const opened = await openClusterFromOptions(where);
+  const { kubernetes } = opened;
   const failures = join(defaultStateFolder(env), 'failures', new Date(now()).toISOString().replace(/[:.]/g, '-'));
-  const environment = Object.fromEntries(
-    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
   return {
     state:
       folder === undefined
@@ -77,21 +77,28 @@ export async function openTarget(
     cluster: {
       kubernetes,
       stateNamespace: options.namespace,
-      releases: (helmPath) =>
-        createReleases({
-          helmPath,
-          kubernetes,
-          kubeconfigPath: kubeconfigPaths.join(':'),
-          context: context ?? kubernetes.context,
-          searchPath: env.PATH ?? '',
-          environment,
-          temporaryFolder: options.temporaryFolder,
-        }),
+      releases: (helmPath) => openReleases(opened, { helmPath, temporaryFolder: options.temporaryFolder, env }),
       renderer: (helmPath) => createHelmRenderer({ helmPath, searchPath: env.PATH ?? '' }),
       failureFolder: (release) => join(failures, release),
     },
     [Symbol.asyncDispose]: () => kubernetes.close(),
   };
+}
+
+/** Helm against the cluster that was opened. */
+export function openReleases(
+  { kubernetes, kubeconfigPaths }: OpenedCluster,
+  { helmPath, temporaryFolder, env }: { helmPath: string; temporaryFolder: string; env: Running['env'] },
+): Releases {
+  return createReleases({
+    kubernetes,
+    helmPath,
+    kubeconfigPath: kubeconfigPaths.join(delimiter),
+    context: kubernetes.context,
+    searchPath: env.PATH ?? '',
+    environment: definedOnly(env),
+    temporaryFolder,
+  });
 }
 
 /** Who works, for whoever waits for the lock. */

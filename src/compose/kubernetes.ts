@@ -3,6 +3,7 @@ import { delimiter, join, resolve } from 'node:path';
 import { inClusterAccess } from '../adapters/kubernetes/in-cluster.ts';
 import { type ClusterSource, openKubernetes } from '../adapters/kubernetes/open-kubernetes.ts';
 import type { Kubernetes } from '../ports/kubernetes.ts';
+import { definedOnly } from './environment.ts';
 
 /** What the command line says about the cluster. */
 export interface ClusterOptions {
@@ -20,8 +21,6 @@ export interface OpenedCluster {
   readonly kubernetes: Kubernetes;
   /** The files that helm reads too, as a value for KUBECONFIG; none in a Pod, where helm finds its way by itself. */
   readonly kubeconfigPaths: readonly string[];
-  /** What to tell helm; `undefined` for the current context. */
-  readonly context: string | undefined;
 }
 
 /** Where a k3s server leaves its kubeconfig. */
@@ -49,7 +48,6 @@ export async function openClusterFromOptions(options: ClusterOptions): Promise<O
   return {
     kubernetes,
     kubeconfigPaths: source.kind === 'kubeconfig' ? source.paths : [],
-    context: options.context,
   };
 }
 
@@ -69,10 +67,4 @@ function findCluster({ kubeconfig, context, env, cwd }: ClusterOptions): Cluster
   if (there !== undefined) return { kind: 'kubeconfig', paths: [there], ...chosen };
   if (context === undefined && inClusterAccess(definedOnly(env)) !== undefined) return { kind: 'in-cluster' };
   return { kind: 'kubeconfig', paths: usual, ...chosen };
-}
-
-function definedOnly(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
 }

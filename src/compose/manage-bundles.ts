@@ -8,20 +8,28 @@ import { type RollbackReport, rollbackBundle } from '../usecases/installed/rollb
 import { type BundleStatus, bundleStatus } from '../usecases/installed/status.ts';
 import type { InstalledDependencies } from '../usecases/installed/types.ts';
 import { openImageTarget, parseTargetAddress } from './image-targets.ts';
-import { helmHere, holderName, type OpenedTarget, openTarget, type Running, type TargetOptions } from './installed.ts';
+import { helmHere, holderName, openTarget, type Running, type TargetOptions } from './installed.ts';
 import { isClusterFound } from './kubernetes.ts';
 import { composeMigrationRunners } from './migration-runners.ts';
 
-export interface ManageOptions extends TargetOptions {
+export interface ReachOptions extends TargetOptions {
   readonly helm: string | undefined;
+}
+
+export interface ManageOptions extends ReachOptions {
   readonly lockWaitMs: number;
   readonly chartTimeoutMs: number;
 }
 
-export function composeStatus(options: ManageOptions, running: Running) {
-  return withInstalled(options, running, async ({ state }, dependencies) => ({
-    place: state.place,
-    bundles: (await bundleStatus(dependencies, running)) as readonly BundleStatus[],
+export interface TargetStatus {
+  readonly place: string;
+  readonly bundles: readonly BundleStatus[];
+}
+
+export function composeStatus(options: ReachOptions, running: Running): Promise<TargetStatus> {
+  return withInstalled(options, running, async (dependencies) => ({
+    place: dependencies.state.place,
+    bundles: await bundleStatus(dependencies, running),
   }));
 }
 
@@ -30,7 +38,7 @@ export function composeRollback(
   options: ManageOptions & { readonly database: Database | undefined },
   running: Running,
 ): Promise<RollbackReport> {
-  return withInstalled(options, running, (_, { cluster, ...dependencies }) => {
+  return withInstalled(options, running, ({ cluster, ...dependencies }) => {
     if (cluster === undefined) throw noCluster();
     const reach = {
       kubernetes: cluster.kubernetes,
@@ -47,18 +55,23 @@ export function composeRemove(
   running: Running,
 ): Promise<RemoveReport> {
   const { deleteData } = options;
-  return withInstalled(options, running, (_, dependencies) =>
+  return withInstalled(options, running, (dependencies) =>
     removeBundle({ ...requestOf(name, options), deleteData }, dependencies, running),
   );
 }
 
 export function composeGc(
-  options: ManageOptions & { readonly dryRun: boolean; readonly caFile: string | undefined },
+  options: TargetOptions & {
+    readonly lockWaitMs: number;
+    readonly dryRun: boolean;
+    readonly caFile: string | undefined;
+  },
   running: Running,
 ): Promise<GcReport> {
   const request = { holder: holderName(), lockWaitMs: options.lockWaitMs, dryRun: options.dryRun };
   const around = { ...running, ...(options.caFile === undefined ? {} : { caFile: options.caFile }) };
-  return withInstalled(options, running, (_, dependencies) =>
+  // No release is looked at: helm is not looked for.
+  return withInstalled({ ...options, helm: 'helm' }, running, (dependencies) =>
     collectGarbage(
       request,
       { ...dependencies, openTarget: async (name) => openImageTarget(parseTargetAddress(name, running.cwd), around) },
@@ -69,9 +82,9 @@ export function composeGc(
 
 /** A cluster is asked where one is named or found, unless the state lies in a folder. */
 async function withInstalled<T>(
-  options: ManageOptions,
+  options: ReachOptions,
   running: Running,
-  act: (opened: OpenedTarget, dependencies: InstalledDependencies) => Promise<T>,
+  act: (dependencies: InstalledDependencies) => Promise<T>,
 ): Promise<T> {
   await using work = await createWorkFolder(tmpdir());
   const isNamed = options.kubeconfig !== undefined || options.context !== undefined;
@@ -79,7 +92,7 @@ async function withInstalled<T>(
   await using opened = await openTarget({ ...options, withCluster, temporaryFolder: work.path }, running);
   const { state, cluster } = opened;
   const helm = await helmHere(options.helm, running.env);
-  return await act(opened, {
+  return await act({
     state,
     progress: running.progress,
     now: () => new Date(running.now()),

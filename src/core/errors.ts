@@ -47,3 +47,20 @@ export abstract class PortolanError<Code extends string = string> extends Error 
     this.others = details.others ?? [];
   }
 }
+
+/** @throws the first of the problems, with the others in it. */
+export function throwProblems(problems: readonly PortolanError[]): void {
+  const [first, ...others] = problems;
+  if (first === undefined) return;
+  if (others.length === 0) throw first;
+  // The same class and code, so that the exit status is that of the first problem.
+  const Again = first.constructor as new (...parts: ConstructorParameters<typeof PortolanError>) => PortolanError;
+  throw new Again(first.code, first.message, {
+    ...(first.cause === undefined ? {} : { cause: first.cause }),
+    ...(first.expected === undefined ? {} : { expected: first.expected }),
+    ...(first.found === undefined ? {} : { found: first.found }),
+    ...(first.hint === undefined ? {} : { hint: first.hint }),
+    ...(first.at === undefined ? {} : { at: first.at }),
+    others: [...first.others, ...others],
+  });
+}

@@ -1,5 +1,6 @@
 import type { Digest } from '../core/digest.ts';
 import type { PortolanError } from '../core/errors.ts';
+import type { ImageRole } from '../formats/bundle/contents.ts';
 
 /** Where the images of a bundle go: containerd, k3s' images folder, a registry, a folder. */
 export interface ImageTarget {
@@ -60,7 +61,7 @@ export interface TargetImage {
 export interface TargetBlob {
   readonly digest: Digest;
   readonly sizeBytes: number;
-  readonly role: 'image-index' | 'image-manifest' | 'image-config' | 'image-layer' | 'image-attachment';
+  readonly role: ImageRole;
 }
 
 export interface BlobStream extends TargetBlob {

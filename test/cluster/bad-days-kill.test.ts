@@ -2,43 +2,27 @@
  * An import, an upgrade, a rollback and a removal, killed (SIGKILL) at their writes to the cluster and run again: always the
  * same end. What is looked at is what a person finds: releases, Pods, documents, the ledger and its traces, Portolan's own memory.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ApiProxy, startApiProxy } from '../support/api-proxy.ts';
-import { createBadDaysPublisher, RELEASES_NAMESPACE, SECOND_FILES } from '../support/bad-days-project.ts';
-import {
-  type BadDaysTarget,
-  closedHome,
-  createBadDaysTarget,
-  raiseDatabase,
-  removeDatabase,
-} from '../support/bad-days-target.ts';
-import { kubectl, useCluster } from '../support/cluster.ts';
+import type { ApiProxy } from '../support/api-proxy.ts';
+import { RELEASES_NAMESPACE, SECOND_FILES } from '../support/bad-days-project.ts';
+import { type BadDaysTarget, raiseBadDays } from '../support/bad-days-target.ts';
+import { kubectl } from '../support/cluster.ts';
 import { type KillPoint, killPoints, runKilled } from '../support/killed-runs.ts';
 
 /** Each round kills all four once. Two points a write make some 160: other seeds meet other ones. */
 const ROUNDS = 3;
 
-let root: string;
+let bad: Awaited<ReturnType<typeof raiseBadDays>>;
 let proxy: ApiProxy;
 let target: BadDaysTarget;
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'portolan-bad-days-'));
-  const publisher = await createBadDaysPublisher(root);
-  const stick = join(root, 'stick');
-  await publisher.release({ version: '1.0.0', sequence: 1 }, stick);
-  await publisher.release({ version: '1.1.0', sequence: 2, extra: true, files: SECOND_FILES }, stick);
-  await raiseDatabase();
-  proxy = await startApiProxy(useCluster().kubeconfig, root);
-  target = createBadDaysTarget({ stick, home: await closedHome(root), kubeconfig: proxy.kubeconfig });
+  bad = await raiseBadDays([
+    { version: '1.0.0', sequence: 1 },
+    { version: '1.1.0', sequence: 2, extra: true, files: SECOND_FILES },
+  ]);
+  ({ proxy, target } = bad);
 });
-afterAll(async () => {
-  await proxy?.close();
-  await removeDatabase();
-  if (root !== undefined) await rm(root, { recursive: true, force: true });
-});
+afterAll(() => bad?.dispose());
 
 interface Act {
   readonly name: string;
@@ -81,7 +65,7 @@ describe('killed anywhere and run again', { shuffle: false }, () => {
   const expected = new Map<string, Expected>();
 
   test('first without being killed', async () => {
-    await target.forget();
+    await target.forgetNamespaces();
     for (const { name, args } of acts()) {
       proxy.begin();
       const ended = await target.start(args).ended;
@@ -99,7 +83,7 @@ describe('killed anywhere and run again', { shuffle: false }, () => {
   });
 
   test.each(Array.from({ length: ROUNDS }, (_, round) => round))('round %i', async (round) => {
-    await target.forget();
+    await target.forgetNamespaces();
     const seed = Number(process.env.PORTOLAN_SEED);
     for (const { name, args, over } of acts()) {
       const clean = expected.get(name) as Expected;

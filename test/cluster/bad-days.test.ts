@@ -2,29 +2,21 @@
  * Bad days of an import into a cluster: charts that never get ready, migrations that fail, parts of the node that die or hang in
  * the middle, wrong clocks, foreign bundles. After each: what is said, what runs on, and that the next run converges.
  */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type ApiProxy, startApiProxy } from '../support/api-proxy.ts';
+import type { ApiProxy } from '../support/api-proxy.ts';
 import {
   AGENT_IMAGE,
   BALLAST_IMAGE,
-  createBadDaysPublisher,
   DATABASE_NAMESPACE,
   DATABASE_PASSWORD,
   RELEASES_NAMESPACE,
   SECOND_FILES,
   STATE_NAMESPACE,
 } from '../support/bad-days-project.ts';
-import {
-  type BadDaysTarget,
-  closedHome,
-  createBadDaysTarget,
-  raiseDatabase,
-  removeDatabase,
-} from '../support/bad-days-target.ts';
+import { type BadDaysTarget, raiseBadDays } from '../support/bad-days-target.ts';
 import { kubectl, onPart, useCluster } from '../support/cluster.ts';
 import { CMS_KEYS } from '../support/cms-stick.ts';
 import { CHECKOUT, resultOf } from '../support/importer.ts';
@@ -54,34 +46,27 @@ spec:
 const HALF = "insert into marks (name) values ('half');\nselect 1 / 0;\n";
 const SLOW = "select pg_sleep(4);\ninsert into marks (name) values ('0004');\n";
 
-let root: string;
+let bad: Awaited<ReturnType<typeof raiseBadDays>>;
 let proxy: ApiProxy;
 let target: BadDaysTarget;
 let watch: SecretWatch;
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'portolan-bad-days-'));
-  const publisher = await createBadDaysPublisher(root);
-  const stick = join(root, 'stick');
-  await publisher.release({ version: '1.0.0', sequence: 1 }, stick);
-  const files = { 'charts/app/templates/deployment.yaml': NEVER_READY };
-  await publisher.release({ version: '1.1.0', sequence: 2, extra: true, files }, stick);
-  await publisher.release({ version: '1.2.0', sequence: 3, files: { 'migrations/core/0004_more.sql': HALF } }, stick);
-  await publisher.release({ version: '1.3.0', sequence: 4, ballast: true, files: SECOND_FILES }, stick);
-  const slow = { 'migrations/core/0004_more.sql': SLOW };
-  await publisher.release({ version: '1.4.0', sequence: 5, files: slow }, stick);
-  await publisher.release({ version: '2.0.0', sequence: 9, foreign: true }, stick);
-  await raiseDatabase();
-  proxy = await startApiProxy(useCluster().kubeconfig, root);
-  target = createBadDaysTarget({ stick, home: await closedHome(root), kubeconfig: proxy.kubeconfig });
+  bad = await raiseBadDays([
+    { version: '1.0.0', sequence: 1 },
+    { version: '1.1.0', sequence: 2, extra: true, files: { 'charts/app/templates/deployment.yaml': NEVER_READY } },
+    { version: '1.2.0', sequence: 3, files: { 'migrations/core/0004_more.sql': HALF } },
+    { version: '1.3.0', sequence: 4, ballast: true, files: SECOND_FILES },
+    { version: '1.4.0', sequence: 5, files: { 'migrations/core/0004_more.sql': SLOW } },
+    { version: '2.0.0', sequence: 9, foreign: true },
+  ]);
+  ({ proxy, target } = bad);
   const identity = /AGE-SECRET-KEY-\S+/.exec(await readFile(CMS_KEYS.identity, 'utf8'))?.[0] ?? '';
   watch = watchForSecrets({ password: DATABASE_PASSWORD, identity });
 });
 afterAll(async () => {
-  await proxy?.close();
   await run('ctr', ['images', 'rm', BALLAST_IMAGE]);
-  await removeDatabase();
   await watch?.end();
-  if (root !== undefined) await rm(root, { recursive: true, force: true });
+  await bad?.dispose();
 });
 beforeEach(() => proxy.begin());
 
@@ -204,21 +189,35 @@ describe('a chart that never gets ready', { shuffle: false }, () => {
   });
 });
 
+/** Whether a program or anything that it started still runs. */
+function isGroupAlive(pid: number): boolean {
+  try {
+    process.kill(-pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 test('an importer that is killed alone leaves a helm that waits: it does not spoil what the next run does', async () => {
   await target.forget();
   await expectImport('bad-1.0.0');
+  let importer = 0;
   const ended = await importWhile(
     'bad-1.1.0',
     /PATCH .*\/deployments\/bad-app/,
     async ({ child }) => {
-      process.kill(child.pid as number, 'SIGKILL');
+      importer = child.pid as number;
+      process.kill(importer, 'SIGKILL');
     },
-    ['--timeout', '20'],
+    ['--timeout', '15'],
   );
   expect(ended.signal).toBe('SIGKILL');
+  expect(isGroupAlive(importer)).toBe(true);
   await expectConverges(await expectImport('bad-1.3.0'), 'bad-1.3.0');
   // Until that helm has given up.
-  await sleep(22_000);
+  for (let tries = 0; tries < 300 && isGroupAlive(importer); tries += 1) await sleep(100);
+  expect(isGroupAlive(importer)).toBe(false);
   await expectConverges(heard(await target.import('bad-1.3.0')), 'bad-1.3.0');
 });
 
@@ -333,7 +332,7 @@ describe('two at once', () => {
         let said = '';
         second?.child.stdout?.on('data', (part: string) => {
           said += part;
-          if (said.includes('Waiting for')) resolve();
+          if (said.includes('waiting for')) resolve();
         });
       });
       killHard(running);
@@ -346,7 +345,7 @@ describe('two at once', () => {
 
 describe('another one', () => {
   test("another platform's bundle is refused for the node's containerd and for its Pods; nothing is changed", async () => {
-    await target.forget();
+    await target.forgetNamespaces();
     const ended = heard(await target.import('bad-2.0.0'));
     expect(ended.status).not.toBe(0);
     const codes = [ended.error, ...((ended.error?.others ?? []) as { code: string }[])].map((error) => error?.code);
@@ -377,7 +376,7 @@ describe('secrets', { shuffle: false }, () => {
     await expectRefusal(failed, 1, 'RELEASE_FAILED');
     await watch.addFolder(failureFolder(failed));
     heard(await target.manage('status'));
-    await watch.addFolder(join(root, 'home'));
+    await watch.addFolder(bad.home);
     expect(await watch.end()).toEqual([]);
   });
 });

@@ -33,18 +33,15 @@ async function openAsNobody(folder: string): Promise<Kubernetes> {
   return kubernetes;
 }
 
+const site = (namespace: string, chartPath: string, { upgrade = false } = {}) => {
+  return { name: 'site', release: 'site', namespace, chartPath, values: {}, upgrade };
+};
+
 const CONFIG_MAP = { 'a.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\n' };
 
 test('a chart that fits has nothing against it', async () => {
   const { write, kubernetes, namespace } = await releasesFixture();
-  const chart = {
-    name: 'site',
-    release: 'site',
-    namespace,
-    chartPath: await write(CONFIG_MAP),
-    values: {},
-    upgrade: false,
-  };
+  const chart = site(namespace, await write(CONFIG_MAP));
   const wanted = {
     charts: [{ ...chart, kubeVersion: '>=1.27.0-0' }],
     platforms: ['linux/amd64', 'linux/arm64'],
@@ -65,7 +62,7 @@ test('everything that does not fit is told at once, with its template', async ()
     'boat.yaml': 'apiVersion: boats.example.com/v1\nkind: Boat\nmetadata: { name: a }\n',
     'old.yaml': 'apiVersion: policy/v1beta1\nkind: PodSecurityPolicy\nmetadata: { name: a }\n',
   });
-  const chart = { name: 'site', release: 'site', namespace, chartPath, values: {}, upgrade: false };
+  const chart = site(namespace, chartPath);
   const late = { ...chart, name: 'late', kubeVersion: '>=99.0.0' };
   const check = { charts: [chart, late], platforms: ['linux/s390x'], stateNamespace };
   const { problems } = await checkCluster(check, { kubernetes, renderer });
@@ -82,14 +79,7 @@ test('everything that does not fit is told at once, with its template', async ()
 test('rights that are missing are told for each resource', async () => {
   const { write, namespace, folder } = await releasesFixture();
   const kubernetes = await openAsNobody(folder);
-  const chart = {
-    name: 'site',
-    release: 'site',
-    namespace,
-    chartPath: await write(CONFIG_MAP),
-    values: {},
-    upgrade: true,
-  };
+  const chart = site(namespace, await write(CONFIG_MAP), { upgrade: true });
   const rights = [{ verb: 'create', group: 'batch', resource: 'jobs', namespace }];
   const { problems, warnings } = await checkCluster(
     { charts: [chart], platforms: ['linux/amd64'], stateNamespace, rights },
@@ -109,14 +99,7 @@ test('a namespace that is being deleted is told', async () => {
     'a.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a, finalizers: [example.com/held] }\n',
   });
   await kubernetes.delete({ apiVersion: 'v1', kind: 'Namespace', name: namespace });
-  const chart = {
-    name: 'site',
-    release: 'site',
-    namespace,
-    chartPath: await write(CONFIG_MAP),
-    values: {},
-    upgrade: true,
-  };
+  const chart = site(namespace, await write(CONFIG_MAP), { upgrade: true });
   const check = { charts: [chart], platforms: ['linux/amd64'], stateNamespace };
   const { problems } = await checkCluster(check, { kubernetes, renderer });
   const held = await kubernetes.get({ apiVersion: 'v1', kind: 'ConfigMap', namespace, name: 'a' });
@@ -134,14 +117,7 @@ test('a cluster that does not answer is one problem', async () => {
   await writeFile(path, stringify(config));
   const kubernetes = await openKubernetes({ kind: 'kubeconfig', paths: [path] }, { environment: {}, now: Date.now });
   onTestFinished(() => kubernetes.close());
-  const chart = {
-    name: 'site',
-    release: 'site',
-    namespace,
-    chartPath: await write(CONFIG_MAP),
-    values: {},
-    upgrade: false,
-  };
+  const chart = site(namespace, await write(CONFIG_MAP));
   const check = { charts: [chart], platforms: ['linux/amd64'], stateNamespace };
   const { problems } = await checkCluster(check, { kubernetes, renderer });
   expect(problems.map(({ code }) => code)).toEqual(['KUBERNETES_UNREACHABLE']);

@@ -168,7 +168,7 @@ describe('a release that does not get ready', () => {
   test("shows its Pods' last words, and keeps their logs", async () => {
     await imageOnNode(SHELL_IMAGE);
     const fixture = await releasesFixture();
-    const error = await raised(() => fixture.upgrade(CRASHING, { timeoutMs: 20_000 }));
+    const error = await raised(() => fixture.upgrade(CRASHING, { timeoutMs: 10_000 }));
     expect(error.code).toBe('RELEASE_FAILED');
     const words = [error, ...error.others].map(({ message }) => message).join('\n');
     expect(words).toContain('my last words');

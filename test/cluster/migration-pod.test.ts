@@ -5,10 +5,11 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openKubernetes } from '../../src/adapters/kubernetes/open-kubernetes.ts';
-import type { Kubernetes, KubernetesObject } from '../../src/ports/kubernetes.ts';
+import type { Kubernetes } from '../../src/ports/kubernetes.ts';
 import { applyMigrationsInCluster, readLedgerInCluster } from '../../src/usecases/migrate/cluster.ts';
 import type { ClusterRunOptions, ClusterTarget } from '../../src/usecases/migrate/run-in-cluster.ts';
 import type { MigrationEvent, MigrationModule, MigrationRequest } from '../../src/usecases/migrate/types.ts';
+import { raiseClusterDatabase } from '../support/cluster-database.ts';
 import { clusterKubeconfig } from '../support/cluster-kubeconfig.ts';
 import { moduleOf, release } from '../support/migration-modules.ts';
 import { ensureOnNode } from '../support/node-image.ts';
@@ -19,12 +20,13 @@ const { version } = JSON.parse(readFileSync(resolve(import.meta.dirname, '../../
 };
 const namespace = `portolan-test-${randomBytes(4).toString('hex')}`;
 const PASSWORD = randomBytes(12).toString('hex');
+/** By then a node has said what is wrong. */
+const START_TIMEOUT_MS = 12_000;
 let kubernetes: Kubernetes;
 let target: ClusterTarget;
 
 beforeAll(async () => {
   await ensureOnNode('portolan', `portolan.local/portolan:${version}`);
-  await ensureOnNode('postgres', 'portolan.local/cms/postgres:1.0.0');
   kubernetes = await openKubernetes(
     { kind: 'kubeconfig', paths: [clusterKubeconfig()] },
     { environment: {}, now: Date.now },
@@ -32,13 +34,7 @@ beforeAll(async () => {
   // Whatever runs there has to bear the strictest rules.
   const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
   await kubernetes.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } });
-  for (const object of databaseObjects()) await kubernetes.create(object);
-  await until(async () => {
-    const pod = await kubernetes.get({ apiVersion: 'v1', kind: 'Pod', namespace, name: 'db' });
-    const conditions =
-      (pod?.status as { conditions?: { type: string; status: string }[] } | undefined)?.conditions ?? [];
-    return conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
-  });
+  await raiseClusterDatabase({ namespace, password: PASSWORD, name: 'cms' });
 });
 afterAll(async () => {
   await kubernetes?.delete({ apiVersion: 'v1', kind: 'Namespace', name: namespace });
@@ -58,57 +54,6 @@ beforeEach(() => {
     },
   };
 });
-
-function databaseObjects(): KubernetesObject[] {
-  const mount = (name: string, mountPath: string) => ({ name, mountPath });
-  return [
-    { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'auth', namespace }, stringData: { password: PASSWORD } },
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { name: 'db', namespace },
-      spec: { selector: { app: 'db' }, ports: [{ port: 5432 }] },
-    },
-    {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: 'db', namespace, labels: { app: 'db' } },
-      spec: {
-        automountServiceAccountToken: false,
-        securityContext: {
-          runAsNonRoot: true,
-          runAsUser: 999,
-          fsGroup: 999,
-          seccompProfile: { type: 'RuntimeDefault' },
-        },
-        containers: [
-          {
-            name: 'postgresql',
-            image: 'portolan.local/cms/postgres:1.0.0',
-            args: ['postgres', '-c', 'fsync=off'],
-            env: [
-              { name: 'POSTGRES_DB', value: 'cms' },
-              { name: 'POSTGRES_PASSWORD_FILE', value: '/auth/password' },
-              { name: 'PGDATA', value: '/data/pgdata' },
-            ],
-            readinessProbe: { exec: { command: ['pg_isready', '--host=127.0.0.1', '--quiet'] }, periodSeconds: 1 },
-            securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
-            volumeMounts: [
-              mount('auth', '/auth'),
-              mount('data', '/data'),
-              mount('run', '/var/run/postgresql'),
-              mount('tmp', '/tmp'),
-            ],
-          },
-        ],
-        volumes: [
-          { name: 'auth', secret: { secretName: 'auth', defaultMode: 0o440 } },
-          ...['data', 'run', 'tmp'].map((name) => ({ name, emptyDir: {} })),
-        ],
-      },
-    },
-  ];
-}
 
 let modules = 0;
 /** A module that no other test has: all of them share one ledger. */
@@ -226,7 +171,7 @@ describe('an importer that is gone', () => {
   });
 
   test('a Job that still runs is waited for, not begun again', async () => {
-    const module = fresh((name) => ({ '1_a.sql': `create table ${name} (); select pg_sleep(15);` }));
+    const module = fresh((name) => ({ '1_a.sql': `create table ${name} (); select pg_sleep(8);` }));
     await up(module, {}, {}, dying(6)).catch(() => {});
     const [job] = await kubernetes.list({ apiVersion: 'batch/v1', kind: 'Job', namespace });
 
@@ -262,14 +207,14 @@ describe('Pods that do not do it', () => {
 
   test('an image that is not there', async () => {
     target = { ...target, image: 'nowhere.invalid/portolan:1' };
-    const error = await raised(() => up(simple()));
+    const error = await raised(() => up(simple(), {}, { startTimeoutMs: START_TIMEOUT_MS }));
     expect(error.code).toBe('MIGRATION_POD_NOT_STARTED');
     expect(error.found).toMatch(/Image/);
   });
 
   test('a Secret that is not there', async () => {
     target = { ...target, database: { ...target.database, password: { secret: 'absent', key: 'password' } } };
-    const error = await raised(() => up(simple()));
+    const error = await raised(() => up(simple(), {}, { startTimeoutMs: START_TIMEOUT_MS }));
     expect(error).toMatchObject({ code: 'MIGRATION_POD_NOT_STARTED', found: expect.stringContaining('absent') });
   });
 

@@ -7,7 +7,7 @@ import { type ContainerdOptions, createContainerdTarget } from '../../src/adapte
 import { AdapterError } from '../../src/adapters/errors.ts';
 import type { Digest } from '../../src/core/digest.ts';
 import type { ImageTarget, TargetImage } from '../../src/ports/image-target.ts';
-import { type ContainerdProcess, startContainerd } from '../support/containerd-process.ts';
+import { startContainerd } from '../support/containerd-process.ts';
 import { createContent, type ImageContent, pseudoRandom } from '../support/image-content.ts';
 import { describeImageTarget } from '../support/image-target-suite.ts';
 import { mountTmpfs } from '../support/mounts.ts';
@@ -44,10 +44,16 @@ const WEB = 'registry.example/cms/web:1.4.0';
 const PINNED = 'io.cri-containerd.pinned';
 const MIB = 1024 * 1024;
 
-async function raise(options: Parameters<typeof startContainerd>[0] = {}): Promise<ContainerdProcess> {
+async function raise(options: Parameters<typeof startContainerd>[0] = {}) {
   const containerd = await startContainerd(options);
   onTestFinished(() => containerd.close());
-  return containerd;
+  return { containerd, target: createContainerdTarget(containerd.options) };
+}
+
+async function raiseOnSmallDisk() {
+  const root = join(await temporaryFolder(), 'disk');
+  await mountTmpfs(root, 40);
+  return { ...(await raise({ root })), root };
 }
 
 async function oneImage(sizeBytes = 20_000): Promise<{ content: ImageContent; image: TargetImage }> {
@@ -87,8 +93,7 @@ function midway(image: TargetImage, act: () => void | Promise<void>): StreamOpti
 
 describe('containerd', () => {
   it('unpacks what it takes, and pins it for good against the garbage collection of the kubelet', async () => {
-    const containerd = await raise();
-    const target = createContainerdTarget(containerd.options);
+    const { containerd, target } = await raise();
     const { content, image } = await oneImage();
     await send(target, content, image);
     const mounted = join(containerd.folder, 'mounted');
@@ -104,8 +109,7 @@ describe('containerd', () => {
   });
 
   it('counts an image that is not pinned as not done, and pins it without any blob', async () => {
-    const containerd = await raise();
-    const target = createContainerdTarget(containerd.options);
+    const { containerd, target } = await raise();
     const { content, image } = await oneImage();
     await send(target, content, image);
     await containerd.ctr('images', 'label', WEB, `${PINNED}=`);
@@ -117,8 +121,7 @@ describe('containerd', () => {
   });
 
   it('names an image as the kubelet looks for it: by its digest alone where the chart has one', async () => {
-    const containerd = await raise();
-    const target = createContainerdTarget(containerd.options);
+    const { containerd, target } = await raise();
     const { content, image } = await oneImage();
     const reference = `${WEB}@${image.digest}`;
     const images = [
@@ -135,8 +138,7 @@ describe('containerd', () => {
   });
 
   it('leaves attachments and blobs of other platforms out, and does not ask for them again', async () => {
-    const containerd = await raise();
-    const target = createContainerdTarget(containerd.options);
+    const { target } = await raise();
     const content = createContent();
     const [here, there] = [
       realImage(content, [await realLayer(content, { run: 'here' })]),
@@ -157,8 +159,7 @@ describe('containerd', () => {
   });
 
   it('says which blob was collected as garbage since the survey, and takes it the next time', async () => {
-    const containerd = await raise();
-    const target = createContainerdTarget(containerd.options);
+    const { target } = await raise();
     const content = createContent();
     const base = await realLayer(content, { run: 'base' });
     const old = targetImage(content, 'registry.example/old:1', realImage(content, [base]));
@@ -177,8 +178,7 @@ describe('containerd', () => {
   });
 
   it('gives the disk back when an image is removed', async () => {
-    const containerd = await raise();
-    const target = createContainerdTarget(containerd.options);
+    const { containerd, target } = await raise();
     const { content, image } = await oneImage();
     await send(target, content, image);
     expect(await target.remove([image])).toEqual([WEB]);
@@ -187,7 +187,7 @@ describe('containerd', () => {
   });
 
   it('unpacks with a snapshotter that the transfer service does not know', async () => {
-    const containerd = await raise({ snapshotter: 'native' });
+    const { containerd } = await raise({ snapshotter: 'native' });
     const target = createContainerdTarget({ ...containerd.options, snapshotter: 'native' });
     const { content, image } = await oneImage();
     await send(target, content, image);
@@ -196,8 +196,7 @@ describe('containerd', () => {
   });
 
   it('names the file systems that fill up', async () => {
-    const containerd = await raise();
-    const target = createContainerdTarget(containerd.options);
+    const { containerd, target } = await raise();
     const [need, ...others] = await target.space(1000, 5000);
     expect(others).toEqual([]);
     expect(need?.path.startsWith(join(containerd.folder, 'root'))).toBe(true);
@@ -208,12 +207,7 @@ describe('containerd', () => {
 
 describe('containerd on a bad day', () => {
   it('is full: nothing is named, and it takes the image once there is space', async () => {
-    const folder = await temporaryFolder();
-    const root = join(folder, 'disk');
-    await mountTmpfs(root, 40);
-    const containerd = await startContainerd({ root });
-    onTestFinished(() => containerd.close());
-    const target = createContainerdTarget(containerd.options);
+    const { containerd, target, root } = await raiseOnSmallDisk();
     const { content, image } = await oneImage(60 * MIB);
     expect(await codeOf(send(target, content, image))).toBe('NO_SPACE');
     expect(await isDone(target, image)).toBe(false);
@@ -224,12 +218,7 @@ describe('containerd on a bad day', () => {
   });
 
   it('has no space left to unpack: nothing is named', async () => {
-    const folder = await temporaryFolder();
-    const root = join(folder, 'disk');
-    await mountTmpfs(root, 40);
-    const containerd = await startContainerd({ root });
-    onTestFinished(() => containerd.close());
-    const target = createContainerdTarget(containerd.options);
+    const { containerd, target, root } = await raiseOnSmallDisk();
     const content = createContent();
     // Zeros: small as a blob, large as files.
     const layer = await realLayer(content, { run: 'web', data: new Uint8Array(60 * MIB) });
@@ -242,8 +231,7 @@ describe('containerd on a bad day', () => {
   });
 
   it('is killed in the middle: the next write converges', async () => {
-    const containerd = await raise();
-    const target = createContainerdTarget(containerd.options);
+    const { containerd, target } = await raise();
     const { content, image } = await oneImage(8 * MIB);
     expect(
       await codeOf(
@@ -262,7 +250,7 @@ describe('containerd on a bad day', () => {
   });
 
   it('hangs in the middle: it is given up in time, and the next write converges', async () => {
-    const containerd = await raise();
+    const { containerd } = await raise();
     const limits = { answerMs: 1500, stallMs: 1500 };
     const impatient = createContainerdTarget({ ...containerd.options, limits });
     const { content, image } = await oneImage(8 * MIB);
@@ -287,7 +275,7 @@ describe('containerd on a bad day', () => {
       'CONTAINERD_DENIED',
     ],
   ] as const)('is reported by the check when %s', async (_why, change, code) => {
-    const containerd = await raise();
+    const { containerd } = await raise();
     const options: ContainerdOptions = { ...containerd.options, ...change };
     expect((await createContainerdTarget(options).check()).map((problem) => problem.code)).toEqual([code]);
     const { content, image } = await oneImage();

@@ -139,7 +139,8 @@ describe.each(['htpasswd', 'token'] as const)('a private registry behind TLS, wi
 
   test('may be killed in the middle of a large layer and come back: the upload goes on', async () => {
     const content = createContent();
-    const image = imageWith(content, WEB, `killed ${auth}`, 96 * MIB);
+    // A repository that no other test opens uploads in: the registry keeps a folder of each that is given up.
+    const image = imageWith(content, 'registry.example/cms/killed:1.4.0', `killed ${auth}`, 96 * MIB);
     let killed: Promise<void> | undefined;
     await openPrivate(registry).write(
       [image],
@@ -149,8 +150,8 @@ describe.each(['htpasswd', 'token'] as const)('a private registry behind TLS, wi
     );
     expect(killed).toBeDefined();
     await killed;
-    await expectWhole(`${registry.host}/cms/web:1.4.0`, tool);
-    const uploads = join(folder, 'registry/storage/docker/registry/v2/repositories/cms/web/_uploads');
+    await expectWhole(`${registry.host}/cms/killed:1.4.0`, tool);
+    const uploads = join(folder, 'registry/storage/docker/registry/v2/repositories/cms/killed/_uploads');
     expect(await readdir(uploads)).toEqual([]);
   });
 });

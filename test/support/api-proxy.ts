@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, type RequestOptions, request as requestTls } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
+import { serveOnLoopback } from './loopback-server.ts';
 import { succeed } from './program.ts';
 
 /** A request that changes something; the lock's renewals and questions about rights do not count. */
@@ -86,15 +86,9 @@ export async function startApiProxy(kubeconfig: string, folder: string): Promise
     answer.on('close', () => outgoing.destroy());
     incoming.pipe(outgoing);
   };
-  const server = createServer(handle);
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket)).on('error', () => {});
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const server = await serveOnLoopback(handle);
   const path = join(folder, 'proxy.kubeconfig');
-  await writeFile(path, proxyKubeconfig((server.address() as AddressInfo).port));
+  await writeFile(path, proxyKubeconfig(server.host));
   return {
     kubeconfig: path,
     get writes() {
@@ -105,19 +99,17 @@ export async function startApiProxy(kubeconfig: string, folder: string): Promise
       interrupt = next;
     },
     async close() {
-      const closed = new Promise((resolve) => server.close(resolve));
-      for (const socket of sockets) socket.destroy();
-      await closed;
+      await server.close();
       agent.destroy();
     },
   };
 }
 
-function proxyKubeconfig(port: number): string {
+function proxyKubeconfig(host: string): string {
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [{ name: 'proxied', cluster: { server: `http://127.0.0.1:${port}` } }],
+    clusters: [{ name: 'proxied', cluster: { server: `http://${host}` } }],
     users: [{ name: 'nobody', user: {} }],
     contexts: [{ name: 'proxied', context: { cluster: 'proxied', user: 'nobody' } }],
     'current-context': 'proxied',

@@ -1,9 +1,8 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CMS_KEYS } from './cms-stick.ts';
+import { builtImages } from './built-images.ts';
+import { CMS_KEYS, publish } from './cms-stick.ts';
 import { createContent, pseudoRandom, writeLayout } from './image-content.ts';
-import { CHECKOUT } from './importer.ts';
-import { type PortolanEnded, portolan, succeed } from './program.ts';
 import { ELSEWHERE, realImage, realLayer } from './target-images.ts';
 
 /** Recognisable wherever it turns up. */
@@ -16,9 +15,7 @@ export const RELEASES_NAMESPACE = 'portolan-bad-days';
 export const DATABASE_NAMESPACE = 'portolan-bad-days-db';
 export const STATE_NAMESPACE = 'portolan-bad-days-state';
 
-const KEYS = join(CHECKOUT, 'keys.example');
 const BALLAST_BYTES = 24 * 1024 * 1024;
-const SECRETS = { COSIGN_PASSWORD: 'never-use-this' };
 
 export interface SmallRelease {
   readonly version: string;
@@ -111,25 +108,19 @@ export const SECOND_FILES = {
  */
 export async function createBadDaysPublisher(root: string) {
   const folder = join(root, 'project');
-  const images = join(folder, '.images');
   await mkdir(folder, { recursive: true });
-  await succeed(join(CHECKOUT, 'scripts', 'image'), ['portolan', 'pause', '--out', images]);
+  await builtImages(['portolan', 'pause'], join(folder, '.images'));
   await writeMoreImages(join(folder, '.more-images'));
   return {
-    folder,
-    images,
-    /** Builds a release onto a medium, signed by the keys of this repository's example; gives its tag. */
-    async release(wanted: SmallRelease, medium: string): Promise<string> {
+    /** Builds a release onto a medium, signed by the keys of this repository's example. */
+    async release(wanted: SmallRelease, medium: string): Promise<void> {
       for (const name of ['charts', 'migrations', 'bundle.lock.json'])
         await rm(join(folder, name), { recursive: true, force: true });
       for (const [path, content] of Object.entries({ ...projectFiles(wanted), ...wanted.files })) {
         await mkdir(dirname(join(folder, path)), { recursive: true });
         await writeFile(join(folder, path), content);
       }
-      await mustSucceed(['bundle', 'lock', folder]);
-      const keys = ['-R', join(KEYS, 'recipient.txt'), '--sign-key', join(KEYS, 'cosign.key')];
-      await mustSucceed(['bundle', 'build', folder, '--frozen', '--out', medium, ...keys]);
-      return `bad-${wanted.version}`;
+      await publish(folder, medium);
     },
   };
 }
@@ -141,12 +132,6 @@ async function writeMoreImages(folder: string): Promise<void> {
   const foreign = [await realLayer(content, { run: 'of another machine' })];
   content.tag(FOREIGN_IMAGE, realImage(content, foreign, { platform: ELSEWHERE }));
   await writeLayout(folder, content, (tag) => tag);
-}
-
-async function mustSucceed(args: readonly string[]): Promise<PortolanEnded> {
-  const ended = await portolan(args, { env: SECRETS });
-  if (ended.status === 0) return ended;
-  throw new Error(`portolan ${args.join(' ')}: ${ended.status}\n${ended.stdout}\n${ended.stderr}`);
 }
 
 /** What opens and proves these bundles. */

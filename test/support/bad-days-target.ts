@@ -1,21 +1,49 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type ApiProxy, startApiProxy } from './api-proxy.ts';
 import {
   BAD_DAYS_KEYS,
+  createBadDaysPublisher,
   DATABASE_NAMESPACE,
   DATABASE_PASSWORD,
   RELEASES_NAMESPACE,
+  type SmallRelease,
   STATE_NAMESPACE,
 } from './bad-days-project.ts';
-import { kubectl } from './cluster.ts';
-import { CHECKOUT } from './importer.ts';
+import { kubectl, useCluster } from './cluster.ts';
+import { raiseClusterDatabase } from './cluster-database.ts';
 import { type PortolanEnded, type PortolanRunning, portolan, run, startPortolan, succeed } from './program.ts';
 
-const READY_TRIES = 240;
 const GONE_TRIES = 80;
+const NAMESPACES = [DATABASE_NAMESPACE, RELEASES_NAMESPACE, STATE_NAMESPACE];
 
-export interface TargetSettings {
+/** Publisher, stick, database, and a closed side whose calls to the cluster go through a proxy. */
+export async function raiseBadDays(releases: readonly SmallRelease[]) {
+  const root = await mkdtemp(join(tmpdir(), 'portolan-bad-days-'));
+  const stick = join(root, 'stick');
+  const home = join(root, 'home');
+  let proxy: ApiProxy | undefined;
+  async function dispose(): Promise<void> {
+    await proxy?.close();
+    await run('kubectl', ['delete', 'namespace', ...NAMESPACES, '--ignore-not-found', '--wait=false']);
+    await rm(root, { recursive: true, force: true });
+  }
+  try {
+    const publisher = await createBadDaysPublisher(root);
+    await mkdir(join(home, 'state'), { recursive: true });
+    for (const release of releases) await publisher.release(release, stick);
+    await raiseDatabase();
+    proxy = await startApiProxy(useCluster().kubeconfig, root);
+  } catch (cause) {
+    await dispose();
+    throw cause;
+  }
+  return { home, proxy, target: createBadDaysTarget({ stick, home, kubeconfig: proxy.kubeconfig }), dispose };
+}
+
+interface TargetSettings {
   readonly stick: string;
   /** A home of the closed side's own: what it keeps, and where failures are saved. */
   readonly home: string;
@@ -23,7 +51,7 @@ export interface TargetSettings {
 }
 
 /** The closed side of the bundle of bad-days-project.ts: cluster, database, and the command line that works on them. */
-export function createBadDaysTarget({ stick, home, kubeconfig }: TargetSettings) {
+function createBadDaysTarget({ stick, home, kubeconfig }: TargetSettings) {
   const common = (config: string) => ['--kubeconfig', config, '--namespace', STATE_NAMESPACE];
   const env = { HOME: home, XDG_STATE_HOME: join(home, 'state') };
   const importArgs = (tag: string, more: readonly string[], config = kubeconfig) => [
@@ -44,14 +72,21 @@ export function createBadDaysTarget({ stick, home, kubeconfig }: TargetSettings)
     manage: (what: string, ...more: string[]): Promise<PortolanEnded> => portolan(manageArgs(what, more), { env }),
     start: (args: readonly string[]): PortolanRunning => startPortolan(args, { env }),
     sql: (statement: string): Promise<string> => query(statement),
-    /** Nothing of the bundle, its data and Portolan's memory of it; the database is new. */
+    /** Nothing of the bundle, its data and Portolan's memory of it, but for its namespaces; the database is new. */
     async forget(): Promise<void> {
-      const gone = ['delete', 'namespace', RELEASES_NAMESPACE, STATE_NAMESPACE, '--ignore-not-found', '--wait'];
+      const gone = (namespace: string, kinds: string) =>
+        kubectl(['delete', kinds, '--namespace', namespace, '--all', '--cascade=foreground', '--wait']);
       await Promise.all([
-        kubectl(gone),
-        kubectl(['delete', 'job', '--namespace', DATABASE_NAMESPACE, '--all', '--wait']),
+        gone(RELEASES_NAMESPACE, 'deployments,configmaps,secrets'),
+        gone(STATE_NAMESPACE, 'configmaps,secrets,leases'),
+        gone(DATABASE_NAMESPACE, 'jobs'),
         query('drop schema if exists portolan cascade; drop schema public cascade; create schema public'),
       ]);
+    },
+    /** The same with the namespaces, which takes the cluster several seconds more. */
+    async forgetNamespaces(): Promise<void> {
+      await target.forget();
+      await kubectl(['delete', 'namespace', RELEASES_NAMESPACE, STATE_NAMESPACE, '--ignore-not-found', '--wait']);
     },
     /** What a person finds, without anything that may differ from run to run. */
     endState: () => endState(target),
@@ -135,77 +170,9 @@ async function query(statement: string): Promise<string> {
   return (await kubectl([...pod, '-v', 'ON_ERROR_STOP=1', '-AXtqc', statement])).trim();
 }
 
-/** A database that only the cluster reaches; its password is planted. */
-export async function raiseDatabase(): Promise<void> {
-  await succeed(join(CHECKOUT, 'scripts', 'cluster'), ['images', 'postgres']);
-  await kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: databaseObjects() }));
-  for (let tries = 0; tries < READY_TRIES; tries += 1) {
-    if ((await query('select 1').catch(() => '')) === '1') return;
-    await sleep(250);
-  }
-  throw new Error('the database did not get ready');
-}
-
-export async function removeDatabase(): Promise<void> {
-  const namespaces = [DATABASE_NAMESPACE, RELEASES_NAMESPACE, STATE_NAMESPACE];
-  await run('kubectl', ['delete', 'namespace', ...namespaces, '--ignore-not-found', '--wait=false']);
-}
-
-function databaseObjects(): unknown[] {
-  const namespace = DATABASE_NAMESPACE;
-  const mount = (name: string, mountPath: string) => ({ name, mountPath });
-  return [
-    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
-    {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { name: 'auth', namespace },
-      stringData: { password: DATABASE_PASSWORD },
-    },
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { name: 'db', namespace },
-      spec: { selector: { app: 'db' }, ports: [{ port: 5432 }] },
-    },
-    {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: 'db', namespace, labels: { app: 'db' } },
-      spec: {
-        automountServiceAccountToken: false,
-        terminationGracePeriodSeconds: 1,
-        securityContext: { runAsNonRoot: true, runAsUser: 999, fsGroup: 999 },
-        containers: [
-          {
-            name: 'postgresql',
-            image: 'portolan.local/cms/postgres:1.0.0',
-            args: ['postgres', '-c', 'fsync=off'],
-            env: [
-              { name: 'POSTGRES_DB', value: 'bad' },
-              { name: 'POSTGRES_PASSWORD_FILE', value: '/auth/password' },
-              { name: 'PGDATA', value: '/data/pgdata' },
-            ],
-            volumeMounts: [
-              mount('auth', '/auth'),
-              mount('data', '/data'),
-              mount('run', '/var/run/postgresql'),
-              mount('tmp', '/tmp'),
-            ],
-          },
-        ],
-        volumes: [
-          { name: 'auth', secret: { secretName: 'auth', defaultMode: 0o440 } },
-          ...['data', 'run', 'tmp'].map((name) => ({ name, emptyDir: {} })),
-        ],
-      },
-    },
-  ];
-}
-
-/** A folder for the closed side. */
-export async function closedHome(root: string): Promise<string> {
-  const home = join(root, 'home');
-  await mkdir(join(home, 'state'), { recursive: true });
-  return home;
+/** A database that only the cluster reaches, instead of whatever other tests have left; its password is planted. */
+async function raiseDatabase(): Promise<void> {
+  await kubectl(['delete', 'namespace', ...NAMESPACES, '--ignore-not-found', '--wait']);
+  await kubectl(['create', 'namespace', DATABASE_NAMESPACE]);
+  await raiseClusterDatabase({ namespace: DATABASE_NAMESPACE, password: DATABASE_PASSWORD, name: 'bad' });
 }

@@ -1,7 +1,8 @@
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { builtImages } from './built-images.ts';
 import { CHECKOUT } from './importer.ts';
-import { portolan, succeed } from './program.ts';
+import { portolan } from './program.ts';
 
 const SECRETS = { COSIGN_PASSWORD: 'never-use-this' };
 const KEYS = join(CHECKOUT, 'keys.example');
@@ -26,7 +27,7 @@ export async function createCmsPublisher(root: string) {
     recursive: true,
     filter: (path) => !/\/(?:\.images|\.tools|bundle\.lock\.json)$/.test(path),
   });
-  await succeed(join(CHECKOUT, 'scripts', 'image'), ['all', '--out', join(folder, '.images')]);
+  await builtImages(['pause', 'web', 'blog', 'shop', 'postgres', 'portolan'], join(folder, '.images'));
   const definition = await readFile(join(folder, 'bundle.yaml'), 'utf8');
   return {
     folder,
@@ -38,12 +39,17 @@ export async function createCmsPublisher(root: string) {
       await writeFile(join(folder, 'bundle.yaml'), changed);
       await change?.(folder);
       const chosen = features.flatMap((feature) => ['--feature', feature]);
-      await mustSucceed(['bundle', 'lock', folder, '--provider', 'k3s', ...chosen]);
-      const keys = ['-R', join(KEYS, 'recipient.txt'), '--sign-key', join(KEYS, 'cosign.key')];
-      await mustSucceed(['bundle', 'build', folder, '--frozen', '--out', medium, ...keys]);
+      await publish(folder, medium, ['--provider', 'k3s', ...chosen]);
       return `cms-${version}`;
     },
   };
+}
+
+/** Locks a project and builds it onto a medium, by the keys of this repository's example. */
+export async function publish(folder: string, medium: string, lockArgs: readonly string[] = []): Promise<void> {
+  await mustSucceed(['bundle', 'lock', folder, ...lockArgs]);
+  const keys = ['-R', join(KEYS, 'recipient.txt'), '--sign-key', join(KEYS, 'cosign.key')];
+  await mustSucceed(['bundle', 'build', folder, '--frozen', '--out', medium, ...keys]);
 }
 
 async function mustSucceed(args: readonly string[]): Promise<void> {

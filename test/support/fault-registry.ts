@@ -1,10 +1,9 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Digest } from '../../src/core/digest.ts';
 import { isDigest } from '../../src/core/digest.ts';
 import { MEDIA_TYPES } from '../../src/formats/oci/manifest.ts';
 import type { ImageContent } from './image-content.ts';
+import { serveOnLoopback } from './loopback-server.ts';
 
 /** What a test may do instead of answering: answer itself and return true, or let the registry answer. */
 export type Fault = (request: IncomingMessage, response: ServerResponse) => boolean | undefined;
@@ -38,23 +37,11 @@ export async function startFaultRegistry(
     if (options.fault?.(request, response)) return;
     serve(content, options, request, response);
   };
-  const server: Server = options.tls ? createTlsServer(options.tls, handler) : createServer(handler);
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    socket.on('error', () => {});
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+  const server = await serveOnLoopback(handler, options.tls);
   return {
-    host: `127.0.0.1:${port}`,
+    host: server.host,
     requests,
-    close: async () => {
-      const closed = new Promise((resolve) => server.close(resolve));
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
+    close: () => server.close(),
   };
 }
 

@@ -1,12 +1,11 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { builtImages, type ImageName } from './built-images.ts';
 import { ctr } from './cluster.ts';
 import { succeed } from './program.ts';
 import { temporaryFolder } from './temporary.ts';
-
-const BUILDER = resolve(import.meta.dirname, '../../scripts/image');
 
 /** Gives the node an image with a shell under a name of the running test, and takes it away again. */
 export async function imageOnNode(reference: string): Promise<void> {
@@ -18,13 +17,9 @@ export async function imageOnNode(reference: string): Promise<void> {
 }
 
 /** Gives the node an image of `scripts/image` under another name. */
-export async function importImage(
-  recipe: 'portolan' | 'postgres' | 'web',
-  reference: string,
-  folder: string,
-): Promise<void> {
+export async function importImage(recipe: ImageName, reference: string, folder: string): Promise<void> {
   const layout = join(folder, 'layout');
-  await succeed(BUILDER, [recipe, '--out', layout]);
+  await builtImages([recipe], layout);
   const index = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8'));
   index.manifests[0].annotations['org.opencontainers.image.ref.name'] = reference;
   await writeFile(join(layout, 'index.json'), JSON.stringify(index));
@@ -34,7 +29,7 @@ export async function importImage(
 }
 
 /** Makes sure that the node has an image of `scripts/image` under its own name, whatever other tests have taken away. */
-export async function ensureOnNode(recipe: 'portolan' | 'postgres', reference: string): Promise<void> {
+export async function ensureOnNode(recipe: ImageName, reference: string): Promise<void> {
   if ((await ctr('images', 'ls', '-q', `name==${reference}`)).trim() === reference) return;
   const folder = await mkdtemp(join(tmpdir(), 'portolan-image-'));
   await importImage(recipe, reference, folder).finally(() => rm(folder, { recursive: true, force: true }));

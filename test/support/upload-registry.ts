@@ -1,8 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Digest, digestOf } from '../../src/core/digest.ts';
 import { refuse } from './fault-registry.ts';
+import { serveOnLoopback } from './loopback-server.ts';
 
 /**
  * What a test does to a request: answers it (true), lets the registry take only the first bytes of the body and then breaks
@@ -69,24 +68,12 @@ export async function startUploadRegistry(options: UploadRegistryOptions = {}): 
       fault === 'answer-lost',
     );
   };
-  const server: Server = options.tls ? createTlsServer(options.tls, handler) : createServer(handler);
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    socket.on('error', () => {});
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+  const server = await serveOnLoopback(handler, options.tls);
   return {
-    host: `127.0.0.1:${port}`,
+    host: server.host,
     requests,
     ...state,
-    close: async () => {
-      const closed = new Promise((resolve) => server.close(resolve));
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
+    close: () => server.close(),
   };
 }
 

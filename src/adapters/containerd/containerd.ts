@@ -5,6 +5,7 @@ import { PortolanError } from '../../core/errors.ts';
 import { runtimeName } from '../../formats/oci/archive.ts';
 import type { ImageTarget, SpaceNeed, TargetImage, TargetSurvey } from '../../ports/image-target.ts';
 import { AdapterError } from '../errors.ts';
+import { fileError } from '../files/file-error.ts';
 import { freeBytes } from '../files/free-bytes.ts';
 import {
   type ListedImage,
@@ -196,7 +197,11 @@ async function spaceOf(
   for (const { path, neededBytes } of needs) {
     if (path === undefined) continue;
     // The content store makes its folder with its first blob.
-    const facts = await stat(path).catch(() => stat(dirname(path)));
+    const facts = await stat(path)
+      .catch(() => stat(dirname(path)))
+      .catch((cause) => {
+        throw fileError(cause, path, 'read');
+      });
     const sum = neededBytes + (byDevice.get(facts.dev)?.neededBytes ?? 0);
     byDevice.set(facts.dev, { path, freeBytes: await freeBytes(path), neededBytes: sum });
   }

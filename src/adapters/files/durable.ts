@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileError } from './file-error.ts';
 
@@ -18,6 +18,13 @@ export function temporaryName(path: string): string {
 /** Whether a file's name (without its folder) was made by {@link temporaryName}: garbage when no process works there. */
 export function isTemporaryName(name: string): boolean {
   return TEMPORARY.test(name);
+}
+
+/** Removes what killed writers left in a folder, of those whose files' names begin so. Only with the folder's lock held. */
+export async function clearTemporary(folder: string, prefix = ''): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (isTemporaryName(name) && name.startsWith(`.${prefix}`)) await rm(join(folder, name), { force: true });
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { AdapterError } from '../errors.ts';
 import { fileError, isErrno } from './file-error.ts';
+import { openPlain } from './plain-file.ts';
 
 export interface SmallFileOptions {
   /** Give the first `maxBytes` of a larger file, instead of refusing it. */
@@ -9,8 +9,8 @@ export interface SmallFileOptions {
 }
 
 /**
- * Reads a small file from a place that is not ours to trust, such as a stick. A symbolic link is never followed (it could
- * lead to any file of this machine), a named pipe or a device is never waited for, and nothing is read beyond the limit.
+ * Reads a small file from a place that is not ours to trust, such as a stick: what {@link openPlain} opens, and nothing
+ * beyond the limit.
  *
  * @returns `undefined` when nothing lies there.
  * @throws AdapterError FILE_UNREADABLE, FILE_TOO_LARGE
@@ -20,27 +20,22 @@ export async function readSmallFile(
   maxBytes: number,
   options: SmallFileOptions = {},
 ): Promise<Uint8Array | undefined> {
-  let file: FileHandle;
-  try {
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-  } catch (cause) {
+  const opened = await openPlain(path).catch((cause) => {
     if (isErrno(cause) && cause.code === 'ENOENT') return undefined;
-    // A socket answers ENXIO.
-    if (isErrno(cause) && (cause.code === 'ELOOP' || cause.code === 'ENXIO')) throw notPlain(path, cause);
     throw fileError(cause, path, 'read');
-  }
+  });
+  if (opened === undefined) return undefined;
+  const { file, sizeBytes } = opened;
   try {
-    const facts = await file.stat();
-    if (!facts.isFile()) throw notPlain(path);
-    if (facts.size > maxBytes && options.startOnly !== true) {
+    if (sizeBytes > maxBytes && options.startOnly !== true) {
       throw new AdapterError('FILE_TOO_LARGE', `${path} is larger than such a file ever is`, {
         expected: `at most ${maxBytes} bytes`,
-        found: `${facts.size} bytes`,
+        found: `${sizeBytes} bytes`,
         at: { file: path },
         hint: 'The medium is damaged or hostile: copy it again from where it came from.',
       });
     }
-    return await readStart(file, Math.min(facts.size, maxBytes));
+    return await readStart(file, Math.min(sizeBytes, maxBytes));
   } catch (cause) {
     throw fileError(cause, path, 'read');
   } finally {
@@ -58,14 +53,4 @@ async function readStart(file: FileHandle, sizeBytes: number): Promise<Uint8Arra
     filled += bytesRead;
   }
   return bytes.subarray(0, filled);
-}
-
-function notPlain(path: string, cause?: Error): AdapterError {
-  return new AdapterError('FILE_UNREADABLE', `${path} is not a plain file`, {
-    ...(cause === undefined ? {} : { cause }),
-    expected: 'a file',
-    found: 'a symbolic link, a folder, a pipe or a device',
-    at: { file: path },
-    hint: 'A medium holds plain files and folders alone: copy it again from where it came from.',
-  });
 }

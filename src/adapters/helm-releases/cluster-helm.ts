@@ -73,12 +73,12 @@ export function createClusterHelm(settings: ClusterHelmSettings): ClusterHelm {
 }
 
 function environmentOf(settings: ClusterHelmSettings, folder: string): Record<string, string> {
-  const { HOME, TMPDIR, ...own } = helmEnvironment(folder, settings.searchPath);
+  const { HOME: _, TMPDIR: __, ...own } = helmEnvironment(folder, settings.searchPath);
   // HELM_NAMESPACE, HELM_KUBETOKEN, HELM_DRIVER …: another cluster's, or another release's.
-  const given = Object.entries(settings.environment ?? {}).filter(([name]) => !/^(?:HELM_|KUBECONFIG$)/.test(name));
+  const given = Object.entries(settings.environment ?? {}).filter(([name]) => !name.startsWith('HELM_'));
   return {
-    HOME: HOME ?? folder,
-    TMPDIR: TMPDIR ?? folder,
+    HOME: folder,
+    TMPDIR: folder,
     ...Object.fromEntries(given),
     ...own,
     KUBECONFIG: settings.kubeconfigPath,

@@ -87,7 +87,7 @@ export async function saveEvidence(
   )
     .flat()
     .filter((event) => concerns(event, objects, words))
-    .sort((a, b) => (a.time < b.time ? -1 : 1))
+    .sort((a, b) => (a.time < b.time ? -1 : Number(a.time > b.time)))
     .slice(-EVENTS_LIMIT);
   await save(join(failure.folder, 'events.txt'), events.map(({ time, line }) => `${time} ${line}\n`).join(''));
 

@@ -1,6 +1,5 @@
 import { pause } from '../../core/retry.ts';
 import { type RenderedObject, renderedObjects } from '../../formats/helm/rendered-objects.ts';
-import { isValuesMap } from '../../formats/helm/values.ts';
 import type { Kubernetes } from '../../ports/kubernetes.ts';
 import type { ReleaseName } from '../../ports/releases.ts';
 import { AdapterError } from '../errors.ts';
@@ -46,10 +45,7 @@ async function isGoing(
 }
 
 function stillThere(left: readonly RenderedObject[], { namespace, release }: ReleaseName): AdapterError {
-  const names = left.slice(0, 10).map((object) => {
-    const metadata = isValuesMap(object.body.metadata) ? object.body.metadata : {};
-    return `${object.kind} ${metadata.namespace ?? namespace}/${object.name}`;
-  });
+  const names = left.slice(0, 10).map((object) => `${object.kind} ${object.namespace ?? namespace}/${object.name}`);
   return new AdapterError(
     'RELEASE_REFUSED',
     `The release ${namespace}/${release}: its objects are still being deleted.`,

@@ -52,7 +52,7 @@ export async function takeClaimsBack(
   for (const namespace of namespaces) {
     for (const claim of await kubernetes.list({ ...KIND, namespace }, options)) {
       if (claim.metadata.annotations?.[KEPT_RELEASE] !== release) continue;
-      await kubernetes.replace(renamed({ ...claim, ...KIND }, KEPT_RELEASE, HELM_RELEASE), options);
+      await kubernetes.replace(renamed(claim, KEPT_RELEASE, HELM_RELEASE), options);
     }
   }
 }

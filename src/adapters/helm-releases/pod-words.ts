@@ -1,49 +1,15 @@
 import { z } from 'zod';
 import { printable } from '../../core/printable.ts';
+import {
+  type ContainerStatus,
+  decodePodStatus,
+  type PodStatus,
+  type Termination,
+  unplacedBy,
+} from '../../formats/kubernetes/object-status.ts';
 import type { KubernetesObject } from '../../ports/kubernetes.ts';
 
 /** What a Pod, its containers and the events about them say, in lines for a person. Pure. */
-
-const state = z.looseObject({
-  waiting: z.looseObject({ reason: z.string().optional(), message: z.string().optional() }).optional(),
-  running: z.looseObject({}).optional(),
-  terminated: z
-    .looseObject({
-      exitCode: z.number().optional(),
-      signal: z.number().optional(),
-      reason: z.string().optional(),
-      message: z.string().optional(),
-    })
-    .optional(),
-});
-
-const containerStatus = z.looseObject({
-  name: z.string(),
-  ready: z.boolean().default(false),
-  restartCount: z.number().default(0),
-  state: state.default({}),
-  lastState: state.default({}),
-});
-
-const podStatus = z.looseObject({
-  phase: z.string().default('Unknown'),
-  reason: z.string().optional(),
-  message: z.string().optional(),
-  conditions: z
-    .array(
-      z.looseObject({
-        type: z.string(),
-        status: z.string(),
-        reason: z.string().optional(),
-        message: z.string().optional(),
-      }),
-    )
-    .default([]),
-  initContainerStatuses: z.array(containerStatus).default([]),
-  containerStatuses: z.array(containerStatus).default([]),
-});
-
-type ContainerStatus = z.output<typeof containerStatus>;
 
 export interface ContainerWords {
   readonly container: string;
@@ -64,8 +30,7 @@ export interface PodWords {
 const WORDS_LIMIT = 400;
 
 export function podWords(pod: KubernetesObject): PodWords {
-  const parsed = podStatus.safeParse(pod.status ?? {});
-  const status = parsed.success ? parsed.data : podStatus.parse({});
+  const status = decodePodStatus(pod.status);
   const init = status.initContainerStatuses.map((one) => containerWords(one, true));
   const main = status.containerStatuses.map((one) => containerWords(one, false));
   return {
@@ -91,8 +56,8 @@ export function podLines({ namespace, pod, words, containers }: PodWords): reado
   ];
 }
 
-function wholeWords(status: z.output<typeof podStatus>): string | undefined {
-  const unplaced = status.conditions.find(({ type, status: is }) => type === 'PodScheduled' && is === 'False');
+function wholeWords(status: PodStatus): string | undefined {
+  const unplaced = unplacedBy(status);
   if (unplaced !== undefined) return joined(unplaced.reason ?? 'Unscheduled', unplaced.message);
   // Without a scheduler's word, and on no node either.
   if (status.phase === 'Pending' && status.conditions.length === 0) return 'Pending: no scheduler has looked at it';
@@ -131,13 +96,8 @@ function troubleOf(
   return `runs, but is not ready${before}${restarts}`;
 }
 
-function terminatedWords({
-  exitCode,
-  signal,
-  reason,
-  message,
-}: NonNullable<z.output<typeof state>['terminated']>): string {
-  const how = exitCode === undefined ? `signal ${signal ?? 'unknown'}` : `exit status ${exitCode}`;
+function terminatedWords({ exitCode, reason, message }: Termination): string {
+  const how = `exit status ${exitCode}`;
   return joined(reason === undefined || reason === 'Error' ? how : `${how} (${reason})`, message);
 }
 
@@ -148,8 +108,6 @@ function joined(reason: string, message: string | undefined): string {
 
 /** An event as far as it matters here; core/v1. */
 export interface EventWords {
-  /** `Kind namespace/name`. */
-  readonly object: string;
   readonly kind: string;
   readonly name: string;
   readonly isWarning: boolean;
@@ -191,7 +149,6 @@ export function eventWords(event: KubernetesObject): EventWords | undefined {
   const object = `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`;
   const times = (count ?? 1) > 1 ? ` (${count} times)` : '';
   return {
-    object,
     kind,
     name,
     isWarning: type === 'Warning',

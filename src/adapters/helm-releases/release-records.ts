@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isValuesMap, type ValuesMap } from '../../formats/helm/values.ts';
 import type { Kubernetes } from '../../ports/kubernetes.ts';
 import type { ReleaseName, ReleaseRevision } from '../../ports/releases.ts';
 import { AdapterError } from '../errors.ts';
@@ -23,6 +24,18 @@ export function decodeHistory(text: string): readonly ReleaseRevision[] {
     throw new AdapterError('RELEASE_REFUSED', 'The history of a release cannot be read.', {
       cause,
       found: text.slice(0, 80),
+      hint: 'Check that --helm names helm 4.',
+    });
+  }
+}
+
+/** What `helm get values --output json` prints. @throws AdapterError RELEASE_REFUSED, which repeats nothing: values may be secret. */
+export function decodeReleaseValues(text: string): ValuesMap {
+  try {
+    const values: unknown = JSON.parse(text);
+    return isValuesMap(values) ? values : {};
+  } catch {
+    throw new AdapterError('RELEASE_REFUSED', 'The values of a release cannot be read.', {
       hint: 'Check that --helm names helm 4.',
     });
   }

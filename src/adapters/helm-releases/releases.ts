@@ -8,7 +8,7 @@ import { saveEvidence } from './failure-evidence.ts';
 import { awaitGone } from './gone-objects.ts';
 import { claimsOf, putClaimsAside, takeClaimsBack } from './kept-claims.ts';
 import { isNotFound, isOutage, refused, saidBy } from './release-errors.ts';
-import { clearPending, decodeHistory, isPending, lastDeployed } from './release-records.ts';
+import { clearPending, decodeHistory, decodeReleaseValues, isPending, lastDeployed } from './release-records.ts';
 
 export interface ReleasesSettings extends ClusterHelmSettings {
   /** Of the same context: for events, logs, and helm's own records. */
@@ -195,7 +195,7 @@ export function createReleases(settings: ReleasesSettings): Releases {
     async values(name, revision, options = {}) {
       const at = revision === undefined ? [] : ['--revision', String(revision)];
       const args = ['get', 'values', name.release, '--output', 'json', ...at];
-      return decodeValuesJson((await read('read its values', name, args, options)) ?? 'null');
+      return decodeReleaseValues((await read('read its values', name, args, options)) ?? 'null');
     },
     async upgrade(request, options = {}) {
       await ensureNamespace(request.namespace, kubernetes, options);
@@ -283,11 +283,6 @@ function newest(revisions: readonly ReleaseRevision[], { namespace, release }: R
   throw new AdapterError('RELEASE_REFUSED', `The release ${namespace}/${release} is gone.`, {
     hint: 'Somebody removed it in this moment: run the command again.',
   });
-}
-
-function decodeValuesJson(text: string): Readonly<Record<string, unknown>> {
-  const value: unknown = JSON.parse(text);
-  return value === null || typeof value !== 'object' ? {} : (value as Readonly<Record<string, unknown>>);
 }
 
 function seconds(timeoutMs: number): string {

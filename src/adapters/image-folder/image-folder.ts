@@ -8,7 +8,7 @@ import type { Descriptor } from '../../formats/oci/types.ts';
 import type { ImageTarget, TargetImage, TargetSurvey } from '../../ports/image-target.ts';
 import { freeBytes } from '../files/free-bytes.ts';
 import { targetIncomplete } from '../images/target-errors.ts';
-import { reachableFrom } from './layout-graph.ts';
+import { reachableInLayout } from './layout-graph.ts';
 import { assertLayout, assertWritable, createLayoutStore, type LayoutStore } from './layout-store.ts';
 
 export interface ImageFolderOptions {
@@ -130,8 +130,8 @@ async function removeFrom(
   });
   const kept = rest.filter((entry) => !orphans.includes(entry));
   // Looked at before anything is changed: where a manifest cannot be read, nobody knows what may go.
-  const used = await reachableFrom(store.folder, kept);
-  const leaving = await reachableFrom(store.folder, [...removed, ...orphans]);
+  const used = await reachableInLayout(store.folder, kept);
+  const leaving = await reachableInLayout(store.folder, [...removed, ...orphans]);
   await store.commitIndex(kept);
   for (const digest of leaving) if (!used.has(digest)) await store.removeBlob(digest);
   return removed.map((entry) => referenceOfEntry(entry) ?? entry.digest);

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { access, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Digest, hexOf } from '../../core/digest.ts';
 import { BUNDLE_ARTIFACT_TYPE } from '../../formats/bundle/media-types.ts';
@@ -7,12 +7,13 @@ import { decodeLayoutIndex, decodeLayoutMarker, encodeLayoutIndex, LAYOUT_MARKER
 import type { Descriptor } from '../../formats/oci/types.ts';
 import type { BlobStream } from '../../ports/image-target.ts';
 import { AdapterError } from '../errors.ts';
-import { isTemporaryName, syncFolder, temporaryName, writeFileDurable } from '../files/durable.ts';
+import { clearTemporary, isTemporaryName, syncFolder, temporaryName, writeFileDurable } from '../files/durable.ts';
 import { fileError, isErrno } from '../files/file-error.ts';
 import { gathered } from '../files/gathered.ts';
-import { lockByProcess } from '../files/process-lock.ts';
+import { statPlain } from '../files/plain-file.ts';
 import { readSmallFile } from '../files/small-file.ts';
 import { checkedBytes } from '../images/checked-bytes.ts';
+import { lockTargetFolder, makeFolder } from '../images/target-folder.ts';
 
 const MARKER_MAX_BYTES = 4096;
 const INDEX_MAX_BYTES = 64 * 1024 * 1024;
@@ -37,7 +38,6 @@ export function createLayoutStore(folder: string): LayoutStore {
   const marker = join(folder, 'oci-layout');
   const index = join(folder, 'index.json');
   const blobs = join(folder, 'blobs', 'sha256');
-  const work = join(folder, '.portolan');
   const pathOf = (digest: Digest) => join(blobs, hexOf(digest));
   return {
     folder,
@@ -46,33 +46,20 @@ export function createLayoutStore(folder: string): LayoutStore {
       return bytes === undefined ? [] : decodeLayoutIndex(bytes);
     },
     async sizeOf(digest) {
-      const path = pathOf(digest);
-      const facts = await lstat(path).catch((cause) => {
-        if (isErrno(cause) && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')) return undefined;
-        throw fileError(cause, path, 'read');
-      });
+      const facts = await statPlain(pathOf(digest));
       return facts?.isFile() ? facts.size : undefined;
     },
     async lock() {
       await assertLayout(folder, marker);
       await makeFolder(folder);
-      const lock = await lockByProcess(join(work, 'lock'), () => targetBusy(folder));
-      const leave = async () => {
-        await lock[Symbol.asyncDispose]();
-        // Another process may hold it by now.
-        await rmdir(work).catch(() => {});
-      };
-      try {
-        if ((await readSmallFile(marker, MARKER_MAX_BYTES)) === undefined)
+      return lockTargetFolder(folder, async () => {
+        if ((await readSmallFile(marker, MARKER_MAX_BYTES)) === undefined) {
           await writeFileDurable(marker, LAYOUT_MARKER);
+        }
         for (const path of [dirname(blobs), blobs]) await makeFolder(path);
-        await clearLeftovers(folder);
-        await clearLeftovers(blobs);
-      } catch (cause) {
-        await leave();
-        throw fileError(cause, folder, 'write');
-      }
-      return { [Symbol.asyncDispose]: leave };
+        await clearTemporary(folder);
+        await clearTemporary(blobs);
+      });
     },
     async writeBlob(blob, options = {}) {
       const path = pathOf(blob.digest);
@@ -124,36 +111,9 @@ export async function assertLayout(folder: string, marker = join(folder, 'oci-la
 
 /** Whether this user may write there, or create it. @throws AdapterError READ_ONLY, FILE_UNWRITABLE */
 export async function assertWritable(folder: string): Promise<void> {
-  const place = (await isThere(folder)) ? folder : dirname(folder);
+  const place = (await statPlain(folder).catch(() => undefined)) === undefined ? dirname(folder) : folder;
   await access(place, constants.W_OK | constants.X_OK).catch((cause) => {
     throw fileError(cause, place, 'write');
-  });
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Not recursively: a mistyped path must not become a tree of folders. */
-async function makeFolder(path: string): Promise<void> {
-  await mkdir(path).catch((cause) => {
-    if (!isErrno(cause) || cause.code !== 'EEXIST') throw fileError(cause, path, 'write');
-  });
-}
-
-async function clearLeftovers(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    if (isTemporaryName(name)) await rm(join(folder, name), { force: true });
-  }
-}
-
-function targetBusy(folder: string): AdapterError {
-  return new AdapterError('TARGET_BUSY', `Another process is writing into ${folder}`, {
-    at: { file: folder },
-    hint: 'Wait until it is done, then run the command again. Nothing was written.',
   });
 }
 

@@ -4,6 +4,7 @@ import {
   decodeConfigPlatform,
   decodeManifest,
   type ImageManifestDocument,
+  isIndexType,
   isManifestType,
   MAX_CONFIG_BYTES,
   MAX_INDEX_DEPTH,
@@ -107,7 +108,7 @@ async function collect(
     }
     if (!isManifestType(descriptor.mediaType)) continue; // Not an image: an index may list other things.
     const known = descriptor.platform;
-    if (known && known.os !== UNKNOWN && !isIndexType(descriptor)) {
+    if (known && known.os !== UNKNOWN && !isIndexType(descriptor.mediaType)) {
       leaves.push({ descriptor, platform: normalisePlatform(known), path });
       continue;
     }
@@ -165,8 +166,4 @@ async function platformOfConfig(reader: BlobReader, document: ImageManifestDocum
 
 function isImageConfig(document: ImageManifestDocument): boolean {
   return /(?:oci\.image\.config|docker\.container\.image)\.v1\+json$/.test(document.config.mediaType);
-}
-
-function isIndexType(descriptor: Descriptor): boolean {
-  return /image\.index|manifest\.list/.test(descriptor.mediaType);
 }

@@ -1,10 +1,9 @@
-import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AdapterError } from '../errors.ts';
-import { isTemporaryName, syncFolder } from '../files/durable.ts';
+import { clearTemporary, syncFolder } from '../files/durable.ts';
 import { fileError, isErrno } from '../files/file-error.ts';
-import { lockByProcess } from '../files/process-lock.ts';
-import { isArchiveName } from './archive-writer.ts';
+import { lockTargetFolder, makeFolder } from '../images/target-folder.ts';
+import { ARCHIVE_PREFIX, isArchiveName } from './archive-writer.ts';
 import { openArchive, type StoredArchive } from './stored-archive.ts';
 
 /** All whole archives of ours, open. Others in the folder are not looked at. */
@@ -38,32 +37,8 @@ export async function lockFolder(
   folder: string,
   options: { readonly createParents: boolean },
 ): Promise<AsyncDisposable> {
-  await mkdir(folder, { recursive: options.createParents }).catch((cause) => {
-    if (!isErrno(cause) || cause.code !== 'EEXIST') throw fileError(cause, folder, 'write');
-  });
-  const work = join(folder, '.portolan');
-  const lock = await lockByProcess(
-    join(work, 'lock'),
-    () =>
-      new AdapterError('TARGET_BUSY', `Another process is writing into ${folder}`, {
-        at: { file: folder },
-        hint: 'Wait until it is done, then run the command again. Nothing was written.',
-      }),
-  );
-  const leave = async () => {
-    await lock[Symbol.asyncDispose]();
-    // Another process may hold it by now.
-    await rmdir(work).catch(() => {});
-  };
-  try {
-    for (const name of await readdir(folder)) {
-      if (isTemporaryName(name) && name.startsWith('.portolan-')) await rm(join(folder, name), { force: true });
-    }
-  } catch (cause) {
-    await leave();
-    throw fileError(cause, folder, 'write');
-  }
-  return { [Symbol.asyncDispose]: leave };
+  await makeFolder(folder, options);
+  return lockTargetFolder(folder, () => clearTemporary(folder, ARCHIVE_PREFIX));
 }
 
 /** Removes an archive, durably. What k3s imported from it stays. */

@@ -21,6 +21,7 @@ export interface ArchiveWriter extends AsyncDisposable {
   commit(): Promise<string>;
 }
 
+export const ARCHIVE_PREFIX = 'portolan-';
 const NAME = /^portolan-[0-9a-f]{32}\.tar$/;
 const GATHER_BYTES = 1024 * 1024;
 
@@ -34,7 +35,7 @@ export function isArchiveName(name: string): boolean {
  * padding makes equal sizes likely.
  */
 export function archiveName(entries: readonly Descriptor[], blobs: ReadonlySet<Digest>): string {
-  return `portolan-${hexOf(digestOf(canonicalJson({ blobs: [...blobs].sort(), entries }))).slice(0, 32)}.tar`;
+  return `${ARCHIVE_PREFIX}${hexOf(digestOf(canonicalJson({ blobs: [...blobs].sort(), entries }))).slice(0, 32)}.tar`;
 }
 
 /** @throws AdapterError NO_SPACE, READ_ONLY, FILE_UNWRITABLE; so do the functions of what it returns */

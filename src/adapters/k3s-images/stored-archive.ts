@@ -5,9 +5,10 @@ import { type Digest, digestFromHex, digestOf } from '../../core/digest.ts';
 import { readTarDirectory, type TarEntry } from '../../formats/archive/tar-directory.ts';
 import { ARCHIVE_INDEX, digestOfArchivePath } from '../../formats/oci/archive.ts';
 import { ANNOTATION_CONTAINERD_NAME, decodeLayoutIndex } from '../../formats/oci/layout.ts';
-import { decodeManifest, isManifestType, MAX_INDEX_DEPTH, MAX_MANIFEST_BYTES } from '../../formats/oci/manifest.ts';
+import { MAX_MANIFEST_BYTES } from '../../formats/oci/manifest.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
 import { fileError } from '../files/file-error.ts';
+import { reachableFrom } from '../images/reachable.ts';
 
 /** One of our archives in the folder, open for reading. */
 export interface StoredArchive extends AsyncDisposable {
@@ -30,7 +31,7 @@ export function nameOfEntry(entry: Descriptor): string {
 
 /** `undefined` when it is not a whole archive of ours: nothing in it counts then. */
 export async function openArchive(path: string): Promise<StoredArchive | undefined> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((cause) => {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((cause) => {
     throw fileError(cause, path, 'read');
   });
   try {
@@ -60,7 +61,7 @@ async function openedArchive(path: string, file: FileHandle): Promise<StoredArch
     entries,
     blobs,
     read: (digest, options = {}) => readBlob(file, digest, blobs.get(digest), options.signal),
-    reachableFrom: (wanted) => reachableFrom(file, blobs, wanted),
+    reachableFrom: (wanted) => reachableInside(file, blobs, wanted),
     [Symbol.asyncDispose]: () => file.close(),
   };
 }
@@ -93,25 +94,19 @@ export class DamagedBlob extends Error {
   }
 }
 
-async function reachableFrom(
+async function reachableInside(
   file: FileHandle,
   blobs: ReadonlyMap<Digest, TarEntry>,
   wanted: readonly Descriptor[],
 ): Promise<Set<Digest>> {
-  const found = new Set<Digest>();
-  const visit = async (descriptor: Descriptor, depth: number): Promise<void> => {
-    const entry = blobs.get(descriptor.digest);
-    if (entry === undefined || found.has(descriptor.digest)) return;
-    found.add(descriptor.digest);
-    if (!isManifestType(descriptor.mediaType) || depth > MAX_INDEX_DEPTH + 1) return;
+  const found = await reachableFrom(wanted, async ({ digest }) => {
+    const entry = blobs.get(digest);
+    if (entry === undefined) return undefined;
     const bytes = await readAt(file, entry.offset, Math.min(entry.sizeBytes, MAX_MANIFEST_BYTES + 1));
-    if (digestOf(bytes) !== descriptor.digest) throw new DamagedBlob(descriptor.digest);
-    const document = decodeManifest(bytes, { declaredType: descriptor.mediaType, digest: descriptor.digest });
-    const children = document.kind === 'index' ? document.manifests : [document.config, ...document.layers];
-    for (const child of children) await visit(child, depth + 1);
-  };
-  for (const descriptor of wanted) await visit(descriptor, 0);
-  return found;
+    if (digestOf(bytes) !== digest) throw new DamagedBlob(digest);
+    return bytes;
+  });
+  return new Set([...found].filter((digest) => blobs.has(digest)));
 }
 
 async function readAt(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {

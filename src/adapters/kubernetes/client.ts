@@ -8,7 +8,7 @@ import { type CredentialSettings, createCredentialSource } from './credentials.t
 import { decideRetry, isUncertain, networkFailure, type RequestTarget, statusFailure } from './failure.ts';
 
 export interface ClientSettings extends ConnectionSettings, CredentialSettings {
-  /** One try of one call, its answer read. 60 s. */
+  /** One try of one call, its answer read; credentials not counted. 60 s. */
   readonly callTimeoutMs?: number;
   /** Before the API server answered for the first time: a wrong address is told soon. */
   readonly firstRetry?: RetryPolicy;
@@ -60,10 +60,11 @@ export function createApiClient(access: ClusterAccess, settings: ClientSettings)
   let answered = false;
 
   const once = async (wanted: ApiRequest, target: RequestTarget, caller?: AbortSignal): Promise<ApiAnswer> => {
-    const limit = AbortSignal.timeout(settings.callTimeoutMs ?? CALL_TIMEOUT_MS);
-    const signal = caller === undefined ? limit : AbortSignal.any([caller, limit]);
     for (let renewed = false; ; renewed = true) {
-      const credentials = await source.current(signal);
+      // A plugin has a time limit of its own, and says so when it is over.
+      const credentials = await source.current(caller);
+      const limit = AbortSignal.timeout(settings.callTimeoutMs ?? CALL_TIMEOUT_MS);
+      const signal = caller === undefined ? limit : AbortSignal.any([caller, limit]);
       try {
         const answer = await request(addressOf(access.server, wanted), {
           method: wanted.method,

@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { innermostCode } from '../../core/failure-cause.ts';
 import type { ClusterAccess } from '../../formats/kubernetes/kubeconfig.ts';
 import { AdapterError } from '../errors.ts';
-import { innermostCode } from './failure.ts';
 
 /** A clock that is wrong makes good certificates and tokens look bad: what an error then says beside what failed. */
 export interface ClockFault {

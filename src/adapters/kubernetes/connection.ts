@@ -118,12 +118,12 @@ function isExempt(host: string, port: string, entry: string): boolean {
   if (entry === '*') return true;
   const network = /^([0-9a-f.:]+)\/(\d{1,3})$/.exec(entry);
   if (network !== null) return isInNetwork(host, network[1] as string, Number(network[2]));
-  const [, name, only] = /^(.*?)(?::(\d+))?$/.exec(isIP(entry) === 6 ? `${entry}` : entry) ?? [];
-  const bare = isIP(entry) === 6 ? entry : (name ?? '');
-  if (isIP(entry) !== 6 && only !== undefined && only !== port) return false;
-  if (bare.startsWith('*.')) return host.endsWith(bare.slice(1));
-  if (bare.startsWith('.')) return host.endsWith(bare);
-  return host === bare || (isIP(host) === 0 && host.endsWith(`.${bare}`));
+  if (isIP(entry) === 6) return host === entry;
+  const [, name = '', only] = /^(.*?)(?::(\d+))?$/.exec(entry) ?? [];
+  if (only !== undefined && only !== port) return false;
+  if (name.startsWith('*.')) return host.endsWith(name.slice(1));
+  if (name.startsWith('.')) return host.endsWith(name);
+  return host === name || (isIP(host) === 0 && host.endsWith(`.${name}`));
 }
 
 function isInNetwork(host: string, address: string, bits: number): boolean {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { ExecCredential } from '../../formats/kubernetes/exec-credential.ts';
 import type { ClusterAccess, ExecPlugin, Material } from '../../formats/kubernetes/kubeconfig.ts';
+import { AdapterError } from '../errors.ts';
 import { fileError } from '../files/file-error.ts';
 import { askExecPlugin } from './exec-plugin.ts';
 
@@ -69,16 +70,22 @@ export function createCredentialSource(access: ClusterAccess, settings: Credenti
     );
   };
 
-  /** Calls at the same time share one run of the plugin; a run that failed for one of them is no answer for the others. */
+  /** Calls at the same time share one run of the plugin; one that a caller gave up is no answer for the others. */
   const plugin = async (signal?: AbortSignal): Promise<ExecCredential | undefined> => {
     if (user.exec === undefined) return undefined;
     for (;;) {
       const shared = fromPlugin;
-      const known = await shared?.catch(() => undefined);
+      const known = await shared?.catch(unlessRefused);
       if (known !== undefined && isFresh(known)) return known;
       if (fromPlugin !== shared) continue;
-      fromPlugin = ask(user.exec, signal);
-      return await fromPlugin;
+      const run = ask(user.exec, signal);
+      fromPlugin = run;
+      try {
+        return await run;
+      } catch (cause) {
+        if (fromPlugin === run) fromPlugin = undefined;
+        throw cause;
+      }
     }
   };
 
@@ -103,6 +110,11 @@ export function createCredentialSource(access: ClusterAccess, settings: Credenti
       return renewable;
     },
   };
+}
+
+/** What the plugin said to one it would say to all, and may take its time for it. */
+function unlessRefused(failure: unknown): undefined {
+  if (failure instanceof AdapterError && failure.code === 'KUBERNETES_UNAUTHORIZED') throw failure;
 }
 
 function authorization(

@@ -1,4 +1,5 @@
 import { PortolanError } from '../../core/errors.ts';
+import { innermostCode, isTimeout } from '../../core/failure-cause.ts';
 import type { RetryDecision } from '../../core/retry.ts';
 import { type ApiStatus, decodeStatus } from '../../formats/kubernetes/status.ts';
 import { AdapterError, type AdapterErrorCode } from '../errors.ts';
@@ -164,20 +165,4 @@ function networkVerdict(
 
 function isCertificateCode(code: string | undefined): boolean {
   return code !== undefined && !/ALERT/.test(code) && /CERT|SIGNATURE|ISSUER|^ERR_TLS|^ERR_SSL/.test(code);
-}
-
-function isTimeout(reason: unknown): boolean {
-  return reason instanceof DOMException && reason.name === 'TimeoutError';
-}
-
-export function innermostCode(failure: unknown): string | undefined {
-  let code: string | undefined;
-  let error: unknown = failure;
-  for (let depth = 0; error instanceof Error && depth < 5; depth += 1) {
-    const own: unknown = (error as NodeJS.ErrnoException).code;
-    if (typeof own === 'string') code = own;
-    else if (error.name === 'TimeoutError') code = 'TimeoutError';
-    error = error instanceof AggregateError ? error.errors[0] : error.cause;
-  }
-  return code;
 }

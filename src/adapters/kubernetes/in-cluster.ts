@@ -16,11 +16,9 @@ export function inClusterAccess(
   if (!host || !port || !existsSync(join(folder, 'token'))) return undefined;
   return {
     context: 'in-cluster',
-    cluster: 'in-cluster',
     server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
     authority: { file: join(folder, 'ca.crt') },
     skipVerify: false,
-    namespace: 'default',
     user: { tokenFile: join(folder, 'token') },
   };
 }

@@ -6,7 +6,7 @@ import { AdapterError } from '../errors.ts';
 import { fileError } from '../files/file-error.ts';
 import { blobDamaged } from './medium-files.ts';
 import { type BackReader, createBackReader } from './past-cache.ts';
-import { openPlain } from './plain-file.ts';
+import { openSized } from './sized-file.ts';
 
 /** Large enough that a system call costs nothing, small enough to stay in the processor's cache. */
 const BLOCK_BYTES = 1024 * 1024;
@@ -41,7 +41,7 @@ export function createFileTransfer(): FileTransfer {
 
 async function copyFile(job: CopyJob, buffers: Lane['buffers'], options: TransferOptions): Promise<void> {
   const { from, to, sizeBytes, digest } = job;
-  await using source = await openPlain(from, sizeBytes).catch((cause) => {
+  await using source = await openSized(from, sizeBytes).catch((cause) => {
     throw fileError(cause, from, 'read');
   });
   const before = await source.stat({ bigint: true });

@@ -1,25 +1,13 @@
-import type { Stats } from 'node:fs';
-import { lstat } from 'node:fs/promises';
 import type { Digest } from '../../core/digest.ts';
 import type { BlobFacts } from '../../ports/medium.ts';
 import { AdapterError } from '../errors.ts';
-import { fileError, isErrno } from '../files/file-error.ts';
 import { fingerprintOf } from '../files/fingerprint.ts';
+import { statPlain } from '../files/plain-file.ts';
 
 /** `undefined` when no plain file is there: a link or a device in the place of a blob is as good as nothing. */
 export async function factsOf(path: string): Promise<BlobFacts | undefined> {
   const facts = await statPlain(path);
   return facts?.isFile() ? { sizeBytes: facts.size, fingerprint: await fingerprintOf(path) } : undefined;
-}
-
-/** What lies under a name, links not followed; `undefined` when nothing does. */
-export async function statPlain(path: string): Promise<Stats | undefined> {
-  try {
-    return await lstat(path);
-  } catch (cause) {
-    if (isErrno(cause) && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')) return undefined;
-    throw fileError(cause, path, 'read');
-  }
 }
 
 export function blobMissing(file: string, digest: Digest): AdapterError {

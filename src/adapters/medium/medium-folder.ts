@@ -7,11 +7,11 @@ import { decodeLayoutMarker, LAYOUT_MARKER } from '../../formats/oci/layout.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
 import { SIGNATURE_MEDIA_TYPE } from '../../formats/sigstore/signature-bundle.ts';
 import { AdapterError } from '../errors.ts';
-import { isTemporaryName, syncFolder, writeFileDurable } from '../files/durable.ts';
+import { clearTemporary, isTemporaryName, syncFolder, writeFileDurable } from '../files/durable.ts';
 import { fileError, isErrno } from '../files/file-error.ts';
+import { statPlain } from '../files/plain-file.ts';
 import { type Holder, lockByProcess } from '../files/process-lock.ts';
 import { readSmallFile } from '../files/small-file.ts';
-import { statPlain } from './medium-files.ts';
 
 /** The names in the folder of a medium. */
 export interface MediumPaths {
@@ -171,9 +171,8 @@ async function assertFolder(folder: string, path: string): Promise<void> {
 }
 
 async function clearLeftovers({ folder, blobs, work }: MediumPaths): Promise<void> {
-  for (const path of [folder, blobs]) {
-    for (const name of await readdir(path)) if (isTemporaryName(name)) await rm(join(path, name), { force: true });
-  }
+  await clearTemporary(folder);
+  await clearTemporary(blobs);
   for (const name of await readdir(work)) if (name.endsWith('.part')) await rm(join(work, name), { force: true });
 }
 

@@ -7,6 +7,7 @@ import type { Medium } from '../../ports/medium.ts';
 import { AdapterError } from '../errors.ts';
 import { syncFolder, writeFileDurable } from '../files/durable.ts';
 import { fileError } from '../files/file-error.ts';
+import { freeBytes } from '../files/free-bytes.ts';
 import { readSmallFile } from '../files/small-file.ts';
 import { blobDamaged, blobMissing, factsOf, readBackFailed } from './medium-files.ts';
 import { assertMedium, assertOurEntries, mediumPaths, takeMediumFolder } from './medium-folder.ts';
@@ -48,8 +49,6 @@ export async function openMedium(path: string, options: MediumOptions = {}): Pro
     if (found !== digest) throw blobDamaged(blobPath(digest), digest, found);
     return bytes;
   };
-  // The folder may not be there yet: its parent is on the same file system.
-  const volume = () => volumeAt(folder).catch(() => volumeAt(dirname(folder)));
   const medium: Medium = {
     folder,
     readIndex: () => readMediumIndex(paths.index, readBlob),
@@ -96,10 +95,9 @@ export async function openMedium(path: string, options: MediumOptions = {}): Pro
         .map((entry) => entry.name)
         .sort();
     },
-    async freeBytes() {
-      return (await volume()).freeBytes;
-    },
-    volume,
+    freeBytes: () => freeBytes(folder),
+    // The folder may not be there yet: its parent is on the same file system.
+    volume: () => volumeAt(folder).catch(() => volumeAt(dirname(folder))),
     async removeBlob(digest) {
       await rm(blobPath(digest), { force: true }).catch((cause) => {
         throw fileError(cause, blobPath(digest), 'write');

@@ -9,7 +9,7 @@ import { type Digest, digestFromHex } from '../../core/digest.ts';
 import type { CacheDoubt, FileToRead, ReadBack, TransferOptions } from '../../ports/file-transfer.ts';
 import { AdapterError } from '../errors.ts';
 import { fileError, isErrno } from '../files/file-error.ts';
-import { openPlain } from './plain-file.ts';
+import { openSized } from './sized-file.ts';
 import { volumeAt } from './volume.ts';
 
 /** Disks answer large reads faster; there is no reading ahead past the cache. */
@@ -62,7 +62,7 @@ async function hashFile(
 ): Promise<Digest | undefined> {
   let counted = 0;
   try {
-    await using file = await openPlain(path, sizeBytes, flags);
+    await using file = await openSized(path, sizeBytes, flags);
     const hash = createHash('sha256');
     let [current, spare] = buffers;
     let reading = readBlock(file, current, 0, sizeBytes);

@@ -28,15 +28,14 @@ export function kindOfFileSystem(type: number): Kind {
 }
 
 export interface VolumeFacts extends Kind {
-  readonly freeBytes: number;
   readonly blockBytes: number;
 }
 
 /** The file system that a path lies on. */
 export async function volumeAt(path: string): Promise<VolumeFacts> {
   try {
-    const { type, bavail, bsize } = await statfs(path);
-    return { freeBytes: bavail * bsize, blockBytes: bsize, ...kindOfFileSystem(type) };
+    const { type, bsize } = await statfs(path);
+    return { blockBytes: bsize, ...kindOfFileSystem(type) };
   } catch (cause) {
     throw fileError(cause, path, 'read');
   }

@@ -1,7 +1,7 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Readable, Transform } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
@@ -92,7 +92,7 @@ async function unpack(
   });
   await pipeline(
     Readable.from(bytesOf(parts)),
-    (await isGzip(parts[0])) ? createGunzip() : new Transform({ transform: (chunk, _, done) => done(null, chunk) }),
+    (await isGzip(parts[0])) ? createGunzip() : new PassThrough(),
     unpacker as unknown as NodeJS.WritableStream,
     signal === undefined ? {} : { signal },
   );

@@ -65,10 +65,8 @@ export function parseDatabaseUrl(text: string): DatabaseAddress {
 
 /** For messages: without parameters. */
 export function placeOfDatabase({ host, port, user, name }: DatabaseAddress): string {
-  const where = host.startsWith('/')
-    ? `${host}/.s.PGSQL.${port} `
-    : `${host.includes(':') ? `[${host}]` : host}:${port}/`;
-  return host.startsWith('/') ? `${name} as ${user} at ${where.trimEnd()}` : `postgres://${user}@${where}${name}`;
+  if (host.startsWith('/')) return `${name} as ${user} at ${host}/.s.PGSQL.${port}`;
+  return `postgres://${user}@${host.includes(':') ? `[${host}]` : host}:${port}/${name}`;
 }
 
 function isSslMode(text: string): text is SslMode {

@@ -123,30 +123,41 @@ function createSession(
         throw lost(cause);
       }
     });
+  const mustRun = async (script: string) => {
+    const outcome = await runScript(script);
+    if (outcome.kind === 'done') return;
+    throw new AdapterError('DATABASE_UNSUPPORTED', outcome.failure.message, {
+      at: { url: place },
+      hint: 'Look into the log of the server.',
+    });
+  };
   const configure = async () => {
     const { lockTimeoutMs = LOCK_TIMEOUT_MS, statementTimeoutMs = 0 } = settings;
-    const outcome = await runScript(
+    await mustRun(
       [
         ...NEEDED_BY_EVERY_SCRIPT,
         `set lock_timeout = ${Math.round(lockTimeoutMs)}`,
         `set statement_timeout = ${Math.round(statementTimeoutMs)}`,
       ].join(';'),
     );
-    if (outcome.kind === 'failed')
-      throw new AdapterError('DATABASE_UNSUPPORTED', outcome.failure.message, { at: { url: place } });
     // So that the server stops a statement whose client is gone, and frees its locks. Not every platform can do it.
     await runScript("set client_connection_check_interval = '10s'");
   };
   /** The server forgets a client that only hangs up: it is told, over a second connection. */
   const cancel = async () => {
-    const timer = setTimeout(() => client.connection.stream.destroy(), CANCEL_WAIT_MS);
-    timer.unref();
+    const limit = AbortSignal.timeout(CANCEL_WAIT_MS);
+    let other: pg.Client | undefined;
+    const hangUp = () => {
+      client.connection.stream.destroy();
+      other?.connection.stream.destroy();
+    };
+    limit.addEventListener('abort', hangUp, { once: true });
     try {
-      const other = await connect({ ...connection, connectTimeoutMs: CANCEL_WAIT_MS }, place);
+      other = await connect(connection, place, { signal: limit });
       await other.query('select pg_catalog.pg_cancel_backend($1)', [processID]);
       await other.end();
     } catch {
-      client.connection.stream.destroy();
+      hangUp();
     }
   };
   const onAbort = () => {
@@ -164,7 +175,7 @@ function createSession(
     query,
     run: runScript,
     async reset() {
-      await runScript(
+      await mustRun(
         'reset session authorization; reset role; reset all; deallocate all; close all; unlisten *;' +
           'discard temp; discard sequences; discard plans',
       );

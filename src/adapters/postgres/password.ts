@@ -22,8 +22,8 @@ export async function findPassword(address: DatabaseAddress, sources: PasswordSo
     return text.replace(/\r?\n$/, '');
   }
   if (sources.value !== undefined) return sources.value;
-  const open = await readPassFile(sources.passFile);
-  const found = open === undefined ? undefined : passwordFromFile(open, address);
+  const passwords = await readPassFile(sources.passFile);
+  const found = passwords === undefined ? undefined : passwordFromFile(passwords, address);
   if (found !== undefined) return found;
   throw new AdapterError('DATABASE_PASSWORD_MISSING', 'The database asks for a password, and none was given', {
     hint: 'Give it by --database-password-file, PGPASSWORD or PGPASSFILE.',
@@ -43,7 +43,7 @@ async function readPassFile(passFile: PasswordSources['passFile']): Promise<stri
   throw new AdapterError('FILE_UNREADABLE', 'The file of passwords can be read by others', {
     expected: 'mode 0600',
     at: { file: passFile.path },
-    hint: `Run chmod 600 on it.`,
+    hint: 'Run chmod 600 on it.',
   });
 }
 

@@ -1,5 +1,5 @@
 import type { Digest } from '../../core/digest.ts';
-import { createLimiter } from '../../core/limits.ts';
+import { runAll } from '../../core/run-all.ts';
 import type { BlobStream, TargetBlob } from '../../ports/image-target.ts';
 import { targetIncomplete } from '../images/target-errors.ts';
 import { openBlob } from '../registry/blob-stream.ts';
@@ -31,7 +31,6 @@ export async function placeBlobs(
   uploads: BlobUploads,
   signal: AbortSignal,
 ): Promise<void> {
-  const limit = createLimiter(PARALLEL_QUESTIONS);
   const copies: { readonly blob: TargetBlob; readonly from: string; readonly to: string }[] = [];
 
   const place = async (blob: TargetBlob, repositories: readonly string[]): Promise<void> => {
@@ -63,22 +62,13 @@ export async function placeBlobs(
     wanted.map(
       ([digest, repositories]) =>
         () =>
-          limit(() => place(plan.blobs.get(digest) as TargetBlob, repositories)),
+          place(plan.blobs.get(digest) as TargetBlob, repositories),
     ),
+    PARALLEL_QUESTIONS,
+    { signal },
   );
   for (const { blob, from, to } of copies) await uploads.add(to, streamFrom(access, blob, from, signal));
   await uploads.settle();
-}
-
-/** Every one of them ends before the first failure is thrown: nothing runs on unseen. */
-export async function runAll(works: readonly (() => Promise<void>)[]): Promise<void> {
-  const failures: unknown[] = [];
-  await Promise.all(
-    works.map(async (work) => {
-      if (failures.length === 0) await work().catch((failure) => failures.push(failure));
-    }),
-  );
-  if (failures.length > 0) throw failures[0];
 }
 
 function streamFrom({ client, host }: RegistryAccess, blob: TargetBlob, from: string, signal: AbortSignal): BlobStream {

@@ -85,9 +85,13 @@ function createUpload(
   /** The most that it ever had. */
   let furthest = 0;
 
-  const begin = async (): Promise<URL> => {
+  const cancel = async (): Promise<void> => {
     if (location !== undefined) await cancelUpload(access, repository, location);
     location = undefined;
+  };
+
+  const begin = async (): Promise<URL> => {
+    await cancel();
     const reply = await ask(
       access,
       repository,
@@ -179,6 +183,13 @@ function createUpload(
     return true;
   };
 
+  /** Whether all of it arrived, and the answer alone was lost. It may also have come from elsewhere: then this upload is over. */
+  const arrived = async (): Promise<boolean> => {
+    if (!(await holdsBlob(access, repository, blob, signal))) return false;
+    await cancel();
+    return finish({ status: 200, headers: {} });
+  };
+
   return {
     async whole() {
       for (;;) {
@@ -188,8 +199,7 @@ function createUpload(
         } catch (failure) {
           if (answeredStatus(failure) === 413 && shrink(blob.sizeBytes)) return false;
           await wait(failure, isForgotten(failure));
-          // It may have arrived, and the answer alone was lost.
-          if (await holdsBlob(access, repository, blob, signal)) return finish({ status: 200, headers: {} });
+          if (await arrived()) return true;
         }
       }
     },
@@ -223,10 +233,7 @@ function createUpload(
             return false;
           }
           await wait(failure, mayNotTakeParts || isForgotten(failure));
-          // It may have arrived, and the answer alone was lost.
-          if (isLast && (await holdsBlob(access, repository, blob, signal))) {
-            return finish({ status: 200, headers: {} });
-          }
+          if (isLast && (await arrived())) return true;
           await recover(failure);
         }
       }
@@ -243,9 +250,7 @@ function createUpload(
       }
     },
 
-    async cancel() {
-      if (location !== undefined) await cancelUpload(access, repository, location);
-    },
+    cancel,
   };
 }
 

@@ -12,7 +12,6 @@ const MAX_DOCUMENTS_BYTES = 64 * 1024 * 1024;
 export interface Documents {
   /** Raises AdapterError MANIFEST_LIMIT, and what `checkedBytes` raises. */
   keep(blob: BlobStream, signal: AbortSignal): Promise<void>;
-  has(digest: Digest): boolean;
   /** Its bytes, from memory or from the first of the repositories that holds it. `undefined` when none does. */
   read(digest: Digest, repositories: readonly string[], signal: AbortSignal): Promise<Uint8Array | undefined>;
 }
@@ -34,7 +33,6 @@ export function createDocuments(access: RegistryAccess): Documents {
       for await (const part of checkedBytes(blob, { hash: true, signal })) parts.push(new Uint8Array(part));
       kept.set(blob.digest, Buffer.concat(parts));
     },
-    has: (digest) => kept.has(digest),
     async read(digest, repositories, signal) {
       const known = kept.get(digest);
       if (known !== undefined) return known;

@@ -8,7 +8,8 @@ const PARALLEL_CHECKS = 8;
 const MAX_PROBLEMS = 20;
 
 /**
- * Whether images can be pushed: for each repository an upload is opened and closed again, which leaves nothing. Without
+ * Whether images can be pushed: for each repository an upload is opened and closed again. That leaves nothing to pull and
+ * no bytes of a blob (distribution 3.1 keeps a folder with an empty hash state of each upload that was given up). Without
  * references the registry is only asked whether it is one and takes the credentials: rights depend on names.
  */
 export async function checkRegistry(

@@ -1,9 +1,9 @@
 import { type Digest, digestOf } from '../../core/digest.ts';
-import { createLimiter } from '../../core/limits.ts';
+import { runAll } from '../../core/run-all.ts';
 import { decodeManifest, isIndexType, MANIFEST_ACCEPT } from '../../formats/oci/manifest.ts';
 import { narrowedFrom } from '../../formats/oci/narrowed-index.ts';
 import type { TargetImage, TargetSurvey } from '../../ports/image-target.ts';
-import { addLocation, type BlobLocations, PARALLEL_QUESTIONS, runAll } from './blob-placement.ts';
+import { addLocation, type BlobLocations, PARALLEL_QUESTIONS } from './blob-placement.ts';
 import { readDocument } from './documents.ts';
 import { ask, isWhole, type RegistryAccess } from './registry-access.ts';
 import type { PlannedImage, TargetPlan } from './target-plan.ts';
@@ -15,39 +15,35 @@ export async function surveyRegistry(
   locations: BlobLocations,
   signal: AbortSignal,
 ): Promise<TargetSurvey> {
-  const limit = createLimiter(PARALLEL_QUESTIONS);
   const questions = [...plan.repositories].flatMap(([digest, repositories]) =>
     repositories.map((repository) => ({ digest, repository })),
   );
   const blobs = new Set<Digest>();
   await runAll(
-    questions.map(
-      ({ digest, repository }) =>
-        () =>
-          limit(async () => {
-            const kind = plan.manifests.has(digest) ? 'manifests' : 'blobs';
-            const request = { what: `${kind}/${digest}`, headers: { accept: MANIFEST_ACCEPT }, allow: [404] };
-            const reply = await ask(access, repository, { method: 'HEAD', ...request }, signal);
-            if (!isWhole(reply, plan.blobs.get(digest)?.sizeBytes ?? 0)) return;
-            addLocation(locations, digest, repository);
-            blobs.add(digest);
-          }),
-    ),
+    questions.map(({ digest, repository }) => async () => {
+      const kind = plan.manifests.has(digest) ? 'manifests' : 'blobs';
+      const request = { what: `${kind}/${digest}`, headers: { accept: MANIFEST_ACCEPT }, allow: [404] };
+      const reply = await ask(access, repository, { method: 'HEAD', ...request }, signal);
+      if (!isWhole(reply, plan.blobs.get(digest)?.sizeBytes ?? 0)) return;
+      addLocation(locations, digest, repository);
+      blobs.add(digest);
+    }),
+    PARALLEL_QUESTIONS,
+    { signal },
   );
   const images = new Set<string>();
   const isThere = (digest: Digest, repository: string) => locations.get(digest)?.has(repository) === true;
   await runAll(
-    plan.images.map(
-      (planned) => () =>
-        limit(async () => {
-          const { image, repository } = planned;
-          const missing = image.blobs.filter(({ digest }) => !isThere(digest, repository));
-          const found = await leadsTo(access, planned, signal);
-          const isComplete = missing.every(({ digest }) => found === 'narrowed' && isIndexOf(image, digest));
-          // Where the registry took a narrowed index, the whole one is not there, and will not be.
-          if (found !== undefined && isComplete) images.add(image.reference);
-        }),
-    ),
+    plan.images.map((planned) => async () => {
+      const { image, repository } = planned;
+      const missing = image.blobs.filter(({ digest }) => !isThere(digest, repository));
+      const found = await leadsTo(access, planned, signal);
+      const isComplete = missing.every(({ digest }) => found === 'narrowed' && isIndexOf(image, digest));
+      // Where the registry took a narrowed index, the whole one is not there, and will not be.
+      if (found !== undefined && isComplete) images.add(image.reference);
+    }),
+    PARALLEL_QUESTIONS,
+    { signal },
   );
   return { blobs, images };
 }

@@ -1,12 +1,12 @@
 import type { Digest } from '../../core/digest.ts';
-import { createLimiter } from '../../core/limits.ts';
+import { runAll } from '../../core/run-all.ts';
 import { formatRegistryAddress, type RegistryAddress } from '../../formats/oci/registry-address.ts';
 import type { BlobStream, ImageTarget } from '../../ports/image-target.ts';
 import type { AdapterError } from '../errors.ts';
 import { type ClientSettings, createRegistryClient } from '../registry/client.ts';
 import { asOneError } from './all-problems.ts';
 import { pushAttachments } from './attachment-push.ts';
-import { addLocation, type BlobLocations, placeBlobs, runAll } from './blob-placement.ts';
+import { addLocation, type BlobLocations, placeBlobs } from './blob-placement.ts';
 import { LARGE_PART_BYTES } from './blob-upload.ts';
 import { createBlobUploads } from './blob-uploads.ts';
 import { createDocuments, type Documents } from './documents.ts';
@@ -156,8 +156,11 @@ async function nameImages(
     if ((await tagDigest(access, planned.repository, tag, signal)) === root.digest) return;
     await push.put(tag, root.bytes, root.mediaType);
   };
-  const limit = createLimiter(PARALLEL_IMAGES);
-  await runAll(plan.images.map((planned) => () => limit(() => name(planned))));
+  await runAll(
+    plan.images.map((planned) => () => name(planned)),
+    PARALLEL_IMAGES,
+    { signal },
+  );
   const problem = asOneError(refused);
   if (problem !== undefined) throw problem;
 }

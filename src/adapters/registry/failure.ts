@@ -1,5 +1,6 @@
 import type { Digest } from '../../core/digest.ts';
 import { PortolanError } from '../../core/errors.ts';
+import { innermostCode, isTimeout } from '../../core/failure-cause.ts';
 import { printable } from '../../core/printable.ts';
 import type { RetryDecision } from '../../core/retry.ts';
 import { AdapterError, type AdapterErrorCode } from '../errors.ts';
@@ -201,20 +202,4 @@ function urlOf(target: RequestTarget): string {
   // The root of the API is no part of a repository.
   const parts = [target.repository, target.what.replace('/v2/', '')].filter((part) => part !== '');
   return `${target.host}/v2/${parts.join('/')}`;
-}
-
-function isTimeout(reason: unknown): boolean {
-  return reason instanceof DOMException && reason.name === 'TimeoutError';
-}
-
-function innermostCode(failure: Error): string | undefined {
-  let code: string | undefined;
-  let error: unknown = failure;
-  for (let depth = 0; error instanceof Error && depth < 5; depth += 1) {
-    const own: unknown = (error as NodeJS.ErrnoException).code;
-    if (typeof own === 'string') code = own;
-    else if (error.name === 'TimeoutError') code = 'TimeoutError';
-    error = error instanceof AggregateError ? error.errors[0] : error.cause;
-  }
-  return code;
 }

@@ -113,11 +113,19 @@ export function createFolderState({ folder, now }: FolderStateSettings): TargetS
         request.signal?.throwIfAborted();
         const taken = await tryLock();
         if (!('busy' in taken)) {
-          const note = { holder, pid: process.pid, since: new Date(now()).toISOString() };
-          await writeFileDurable(notePath, JSON.stringify(note), { mode: 0o600 });
-          // Nobody writes while we hold the lock: what a killed run left is nobody's.
-          for (const name of await names()) if (isTemporaryName(name)) await rm(join(documents, name), { force: true });
-          return await watched(taken, lockPath, folder);
+          try {
+            const note = { holder, pid: process.pid, since: new Date(now()).toISOString() };
+            await writeFileDurable(notePath, JSON.stringify(note), { mode: 0o600 });
+            // Nobody writes while we hold the lock: what a killed run left is nobody's.
+            for (const name of await names()) {
+              if (isTemporaryName(name)) await rm(join(documents, name), { force: true });
+            }
+            return await watched(taken, lockPath, folder);
+          } catch (cause) {
+            // On a full disk the lock must not stay.
+            await taken[Symbol.asyncDispose]();
+            throw cause;
+          }
         }
         const who = await describe(taken.busy);
         const leftMs = request.waitMs - (performance.now() - startedMs);

@@ -35,6 +35,8 @@ export interface LeaseContext {
 /** A restarted API server is back within the deadline, and who waits a minute outlives a holder that died. */
 const TIMES: LeaseTimes = { durationMs: 50_000, deadlineMs: 40_000, renewEveryMs: 5000, watchEveryMs: 1000 };
 const RELEASE_MS = 10_000;
+/** How often in a row somebody may be quicker at a Lease that is free: then something else is wrong. */
+const RACES_LIMIT = 20;
 const LEASE = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', name: 'portolan' };
 const ANNOTATION = 'portolan.io/holder';
 
@@ -85,6 +87,7 @@ export async function takeLease(context: LeaseContext, holder: string, request: 
   const startedMs = performance.now();
   let seen: { readonly version: string | undefined; readonly atMs: number } | undefined;
   let isTold = false;
+  let races = 0;
   for (;;) {
     const there = await kubernetes.get(key, options);
     const version = there?.metadata.resourceVersion;
@@ -96,10 +99,15 @@ export async function takeLease(context: LeaseContext, holder: string, request: 
       const taken = await (there === undefined
         ? context.create(lease, options)
         : kubernetes.replace(lease, options)
-      ).catch(unlessMet);
+      ).catch((failure) => {
+        races += 1;
+        if (races >= RACES_LIMIT) throw failure;
+        return unlessMet(failure);
+      });
       if (taken !== undefined) return keep(taken, askedMs);
       continue;
     }
+    races = 0;
     const who = describe(there);
     const leftMs = request.waitMs - (performance.now() - startedMs);
     if (leftMs <= 0) throw lockedBy(place, who, request.waitMs);

@@ -1,7 +1,7 @@
 import { defineCommand, flag } from '../arguments.ts';
 import { formatCount } from '../output-units.ts';
 import { caFileOption } from './shared-options.ts';
-import { manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
+import { targetOptions, targetOptionsOf, waitOptions } from './target-options.ts';
 
 export const spec = defineCommand({
   name: 'gc',
@@ -19,8 +19,8 @@ export const spec = defineCommand({
   examples: [{ command: 'portolan bundle gc --dry-run', note: 'look first' }],
   async run(context, _, { dryRun, caFile, ...values }) {
     const { composeGc } = await import('../../compose/manage-bundles.ts');
-    const options = manageOptionsOf({ ...values, helm: undefined, timeout: 0 });
-    const report = await composeGc({ ...options, dryRun, caFile }, context);
+    const lockWaitMs = values.waitLock * 1000;
+    const report = await composeGc({ ...targetOptionsOf(values), lockWaitMs, dryRun, caFile }, context);
     context.output.result({ ...report, dryRun }, () =>
       [
         `${formatCount(report.removed.length, 'image')} ${dryRun ? 'would be' : 'were'} taken away`,

@@ -5,7 +5,7 @@ import { formatTable } from '../output-table.ts';
 import { formatBytes, formatCount } from '../output-units.ts';
 import { onlyOption, partsOf } from './parts-option.ts';
 import { bundleArgument, caFileOption, carriedHelmOption, identityOption, trustOption } from './shared-options.ts';
-import { databaseOf, databaseOptions, manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
+import { databaseOf, databaseOptions, targetOptions, targetOptionsOf, waitOptions, waitsOf } from './target-options.ts';
 
 export const spec = defineCommand({
   name: 'import',
@@ -60,7 +60,9 @@ export const spec = defineCommand({
     const { refuseProblems } = await import('../../usecases/refuse.ts');
     const address = await parseBundleAddress(bundle, context.cwd);
     const options = {
-      ...manageOptionsOf(values),
+      ...targetOptionsOf(values),
+      ...waitsOf(values),
+      helm: values.helm,
       trust: await readTrust(values.trust),
       identities: await readIdentities(values.identity, context.askSecret),
       images: values.images,

@@ -1,6 +1,6 @@
 import { defineCommand, flag } from '../arguments.ts';
 import { carriedHelmOption } from './shared-options.ts';
-import { manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
+import { targetOptions, targetOptionsOf, waitOptions, waitsOf } from './target-options.ts';
 
 export const spec = defineCommand({
   name: 'remove',
@@ -18,7 +18,11 @@ export const spec = defineCommand({
   examples: [{ command: 'portolan bundle remove cms', note: 'its data stays' }],
   async run(context, { name }, { deleteData, ...values }) {
     const { composeRemove } = await import('../../compose/manage-bundles.ts');
-    const report = await composeRemove(name, { ...manageOptionsOf(values), deleteData }, context);
+    const report = await composeRemove(
+      name,
+      { ...targetOptionsOf(values), ...waitsOf(values), helm: values.helm, deleteData },
+      context,
+    );
     context.output.result({ ...report }, () =>
       [
         `${name}: removed`,

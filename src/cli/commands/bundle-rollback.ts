@@ -1,6 +1,6 @@
 import { defineCommand } from '../arguments.ts';
 import { caFileOption, carriedHelmOption } from './shared-options.ts';
-import { databaseOf, databaseOptions, manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
+import { databaseOf, databaseOptions, targetOptions, targetOptionsOf, waitOptions, waitsOf } from './target-options.ts';
 
 export const spec = defineCommand({
   name: 'rollback',
@@ -20,7 +20,11 @@ export const spec = defineCommand({
   async run(context, { name }, values) {
     const { composeRollback } = await import('../../compose/manage-bundles.ts');
     const database = await databaseOf(values, context);
-    const report = await composeRollback(name, { ...manageOptionsOf(values), database }, context);
+    const report = await composeRollback(
+      name,
+      { ...targetOptionsOf(values), ...waitsOf(values), helm: values.helm, database },
+      context,
+    );
     context.output.result({ ...report }, () =>
       [
         `${name}: back from ${report.from.version} to ${report.to.version}`,

@@ -1,7 +1,8 @@
+import type { TargetStatus } from '../../compose/manage-bundles.ts';
 import { defineCommand } from '../arguments.ts';
 import { formatCount } from '../output-units.ts';
 import { carriedHelmOption } from './shared-options.ts';
-import { manageOptionsOf, targetOptions, waitOptions } from './target-options.ts';
+import { targetOptions, targetOptionsOf } from './target-options.ts';
 
 export const spec = defineCommand({
   name: 'status',
@@ -15,11 +16,7 @@ export const spec = defineCommand({
   async run(context, _, values) {
     const { composeStatus } = await import('../../compose/manage-bundles.ts');
     const { UseCaseError } = await import('../../usecases/errors.ts');
-    const wait = {
-      waitLock: waitOptions.waitLock.defaultValue as number,
-      timeout: waitOptions.timeout.defaultValue as number,
-    };
-    const { place, bundles } = await composeStatus(manageOptionsOf({ ...values, ...wait }), context);
+    const { place, bundles } = await composeStatus({ ...targetOptionsOf(values), helm: values.helm }, context);
     context.output.result({ place, bundles }, () =>
       [place, ...(bundles.length === 0 ? ['  nothing is installed'] : bundles.flatMap(linesOf))].join('\n'),
     );
@@ -33,9 +30,7 @@ export const spec = defineCommand({
   },
 });
 
-type Status = Awaited<ReturnType<typeof import('../../compose/manage-bundles.ts')['composeStatus']>>['bundles'][number];
-
-function linesOf({ name, applied, former, running, charts, idleImages }: Status): string[] {
+function linesOf({ name, applied, former, running, charts, idleImages }: TargetStatus['bundles'][number]): string[] {
   return [
     applied === undefined
       ? `${name}: not installed`

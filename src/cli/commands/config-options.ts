@@ -3,6 +3,7 @@ import { text } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { UsageError } from '../errors.ts';
 import { clusterOptions, clusterOptionsOf } from './cluster-options.ts';
+import { databaseRequestOf } from './database-options.ts';
 import { caFileOption, carriedHelmOption, databasePasswordFileOption } from './shared-options.ts';
 
 /** Options of `portolan config …`: where a configuration is read from and written to. */
@@ -32,29 +33,18 @@ export async function placeOptionsOf(
   needsDatabase: boolean,
   context: CommandContext,
 ): Promise<PlaceOptions> {
-  const { resolve } = await import('node:path');
-  const { hostname, tmpdir } = await import('node:os');
-  const { database: url, databasePasswordFile, caFile } = values;
+  const { tmpdir } = await import('node:os');
+  const { database: url } = values;
   if (needsDatabase && url === undefined) {
     throw new UsageError('USAGE', 'tables are in a database, and none was named', {
       hint: 'Name it with --database postgres://USER@HOST:PORT/NAME.',
     });
   }
-  const absolute = (file: string) => resolve(context.cwd, file);
   return {
     cluster: clusterOptionsOf(values, context),
     helm: values.helm,
     temporaryFolder: tmpdir(),
-    database:
-      url === undefined
-        ? undefined
-        : {
-            url,
-            env: context.env,
-            applicationName: `portolan config on ${hostname().slice(0, 36)}`,
-            ...(databasePasswordFile === undefined ? {} : { passwordFile: absolute(databasePasswordFile) }),
-            ...(caFile === undefined ? {} : { caFile: absolute(caFile) }),
-          },
+    database: url === undefined ? undefined : await databaseRequestOf(url, values, 'portolan config', context),
   };
 }
 

@@ -2,6 +2,7 @@ import type { MigrationBundle } from '../../usecases/migrate/types.ts';
 import { integer, list, path, pathList, text } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { UsageError } from '../errors.ts';
+import { databaseRequestOf } from './database-options.ts';
 import { caFileOption, databasePasswordFileOption, waitLockOption } from './shared-options.ts';
 
 /** Options of `portolan migrate …`, and what is made of them. */
@@ -75,16 +76,9 @@ interface DatabaseValues {
 }
 
 export async function openDatabase(values: DatabaseValues, context: CommandContext) {
-  const { resolve } = await import('node:path');
-  const { hostname } = await import('node:os');
   const { composeDatabase } = await import('../../compose/migrate.ts');
-  const absolute = (file: string) => resolve(context.cwd, file);
   return composeDatabase({
-    url: values.database,
-    env: context.env,
-    applicationName: `portolan migrate on ${hostname().slice(0, 36)}`,
-    ...(values.databasePasswordFile === undefined ? {} : { passwordFile: absolute(values.databasePasswordFile) }),
-    ...(values.caFile === undefined ? {} : { caFile: absolute(values.caFile) }),
+    ...(await databaseRequestOf(values.database, values, 'portolan migrate', context)),
     limits: {
       connectWaitMs: values.connectWait * 1000,
       ...(values.lockTimeout === undefined ? {} : { lockTimeoutMs: values.lockTimeout * 1000 }),

@@ -34,7 +34,7 @@ export const spec = defineCommand({
     const database = await openDatabase(options, context);
     await using opened = await openModules(options, context);
     const { planMigrations } = await import('../../usecases/migrate/plan.ts');
-    const { throwProblems } = await import('../../usecases/migrate/load-script.ts');
+    const { throwProblems } = await import('../../core/errors.ts');
     const release = bundleOf(options);
     const plan = await planMigrations(
       {

@@ -38,7 +38,7 @@ export const spec = defineCommand({
         ...(ledger.length + pending.length === 0 ? [] : ['', statusTable(ledger, pending)]),
       ].join('\n'),
     );
-    const { throwProblems } = await import('../../usecases/migrate/load-script.ts');
+    const { throwProblems } = await import('../../core/errors.ts');
     throwProblems(plan?.problems ?? []);
   },
 });

@@ -1,6 +1,7 @@
 import { integer, path, text } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { clusterOptions } from './cluster-options.ts';
+import { databaseRequestOf } from './database-options.ts';
 import { databasePasswordFileOption, waitLockOption } from './shared-options.ts';
 
 /** Options of commands that work on what is installed at a target. */
@@ -48,28 +49,22 @@ interface DatabaseValues {
 /** The database of --database; `undefined` without one. */
 export async function databaseOf(values: DatabaseValues, context: CommandContext) {
   if (values.database === undefined) return undefined;
-  const { hostname } = await import('node:os');
   const { composeDatabase } = await import('../../compose/migrate.ts');
-  return composeDatabase({
-    url: values.database,
-    env: context.env,
-    applicationName: `portolan on ${hostname().slice(0, 46)}`,
-    ...(values.databasePasswordFile === undefined ? {} : { passwordFile: values.databasePasswordFile }),
-    ...(values.caFile === undefined ? {} : { caFile: values.caFile }),
-  });
+  return composeDatabase(await databaseRequestOf(values.database, values, 'portolan', context));
 }
 
-interface ManageValues {
+interface TargetValues {
   readonly kubeconfig: string | undefined;
   readonly context: string | undefined;
   readonly namespace: string;
   readonly state: string | undefined;
-  readonly helm: string | undefined;
-  readonly waitLock: number;
-  readonly timeout: number;
 }
 
-export function manageOptionsOf({ waitLock, timeout, ...values }: ManageValues) {
-  const { kubeconfig, context, namespace, state, helm } = values;
-  return { kubeconfig, context, namespace, state, helm, lockWaitMs: waitLock * 1000, chartTimeoutMs: timeout * 1000 };
+export function targetOptionsOf({ kubeconfig, context, namespace, state }: TargetValues) {
+  return { kubeconfig, context, namespace, state };
+}
+
+/** In milliseconds, as use cases take them. */
+export function waitsOf({ waitLock, timeout }: { readonly waitLock: number; readonly timeout: number }) {
+  return { lockWaitMs: waitLock * 1000, chartTimeoutMs: timeout * 1000 };
 }

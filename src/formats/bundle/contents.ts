@@ -12,17 +12,24 @@ import { SSL_MODES } from './definition-types.ts';
 import { CONTENTS_MEDIA_TYPE } from './media-types.ts';
 import { parseValuePath } from './value-path.ts';
 
+/** Of the blobs of images. Where one has several, the first of these says most about how it must be stored. */
+export const IMAGE_ROLES = [
+  'image-index',
+  'image-manifest',
+  'image-config',
+  'image-layer',
+  'image-attachment',
+] as const;
+
+export type ImageRole = (typeof IMAGE_ROLES)[number];
+
 export const BLOB_ROLES = [
   'chart',
   'values',
   'migration',
   'configuration',
   'file',
-  'image-index',
-  'image-manifest',
-  'image-config',
-  'image-layer',
-  'image-attachment',
+  ...IMAGE_ROLES,
   'sbom-index',
 ] as const;
 

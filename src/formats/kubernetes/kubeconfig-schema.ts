@@ -45,7 +45,6 @@ const userSchema = z.looseObject({
 const contextSchema = z.looseObject({
   cluster: z.string(),
   user: z.string().optional(),
-  namespace: text,
 });
 
 export const kubeconfigSchema = z.looseObject({

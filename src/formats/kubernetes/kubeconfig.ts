@@ -5,6 +5,7 @@
  */
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { z } from 'zod';
+import { type KeyPath, keyPathText } from '../bundle/definition-yaml.ts';
 import { FormatError } from '../errors.ts';
 import { parseHelmYaml } from '../helm/yaml.ts';
 import { type ClusterEntry, type ExecEntry, kubeconfigSchema, type UserEntry } from './kubeconfig-schema.ts';
@@ -40,7 +41,6 @@ export interface UserAccess {
 /** How one context reaches its API server. */
 export interface ClusterAccess {
   readonly context: string;
-  readonly cluster: string;
   /** Without a slash at its end. */
   readonly server: string;
   /** Trusted alone; without it the system's authorities are. */
@@ -49,8 +49,6 @@ export interface ClusterAccess {
   /** The name that the server's certificate must have, instead of the one in `server`. */
   readonly serverName?: string;
   readonly proxyUrl?: string;
-  /** Of the context; `default` where it says none. */
-  readonly namespace: string;
   readonly user: UserAccess;
 }
 
@@ -81,7 +79,7 @@ export function decodeKubeconfig(text: string, file: string): Kubeconfig {
   const result = kubeconfigSchema.safeParse(documents[0]?.value ?? {});
   if (!result.success) {
     const [issue] = result.error.issues;
-    const key = keyPath(issue?.path ?? []);
+    const key = keyPathText((issue?.path ?? []) as KeyPath);
     throw invalid(file, key, `${key === '' ? 'the document' : key}: ${issue?.message}`, 'Correct this key.');
   }
   const { clusters, users, contexts, 'current-context': currentContext } = result.data;
@@ -125,7 +123,7 @@ export function accessOf(kubeconfig: Kubeconfig, name: string | undefined): Clus
     const key = name === undefined ? 'current-context' : 'contexts';
     throw invalid(place, key, `there is no context ${wanted}`, `Choose one with --context. There are: ${known}.`);
   }
-  const { cluster, user, namespace } = context.entry;
+  const { cluster, user } = context.entry;
   const found = kubeconfig.clusters.get(cluster);
   if (found === undefined) {
     throw invalid(context.file, `${context.key}.cluster`, `there is no cluster ${cluster}`, 'Correct the name.');
@@ -136,9 +134,7 @@ export function accessOf(kubeconfig: Kubeconfig, name: string | undefined): Clus
   }
   return {
     context: wanted,
-    cluster,
     ...clusterAccess(found),
-    namespace: namespace || 'default',
     user: userEntry === undefined ? {} : userAccess(userEntry),
   };
 }
@@ -263,13 +259,6 @@ function byName<Item extends { readonly name: string }, Entry>(
     map.set(item.name, { entry: of(item), file, key: `${key}.${member}` });
   }
   return map;
-}
-
-function keyPath(path: readonly PropertyKey[]): string {
-  return path
-    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
-    .join('')
-    .replace(/^\./, '');
 }
 
 function invalid(file: string, key: string | undefined, text: string, hint: string): FormatError {

@@ -9,7 +9,7 @@ export interface ApiStatus {
   readonly reason: string;
   /** Fit to be shown. Empty when the answer had none. */
   readonly message: string;
-  readonly causes: readonly { readonly field: string; readonly reason: string; readonly message: string }[];
+  readonly causes: readonly { readonly field: string; readonly reason: string }[];
   readonly retryAfterMs?: number;
 }
 
@@ -21,7 +21,7 @@ const statusSchema = z.looseObject({
   details: z
     .looseObject({
       retryAfterSeconds: z.number().nullish(),
-      causes: z.array(z.looseObject({ reason: text, message: text, field: text })).nullish(),
+      causes: z.array(z.looseObject({ reason: text, field: text })).nullish(),
     })
     .nullish(),
 });
@@ -47,7 +47,6 @@ export function decodeStatus(body: Uint8Array): ApiStatus {
     causes: (details?.causes ?? []).slice(0, MAX_CAUSES).map((cause) => ({
       field: printable(cause.field ?? ''),
       reason: printable(cause.reason ?? ''),
-      message: printable(cause.message ?? ''),
     })),
     ...(details?.retryAfterSeconds ? { retryAfterMs: details.retryAfterSeconds * 1000 } : {}),
   };

@@ -1,3 +1,4 @@
+import { throwProblems } from '../../core/errors.ts';
 import { FormatError } from '../errors.ts';
 
 /**
@@ -8,6 +9,11 @@ import { FormatError } from '../errors.ts';
 export const MODULE_FILE_LIMIT_BYTES = 64 * 1024 * 1024;
 
 const NAME = /^(\d{1,20})_([A-Za-z0-9][A-Za-z0-9_-]{0,120})(\.contract)?\.sql$/;
+
+/** Whether a file, whose name is that of a migration, waits for the next import. */
+export function isContractFile(name: string): boolean {
+  return NAME.exec(name)?.[3] !== undefined;
+}
 
 export interface ModuleFileName {
   readonly name: string;
@@ -51,15 +57,6 @@ export function sortModuleFiles(names: readonly string[], folder: string): reado
       }),
     );
   }
-  const [first, ...others] = problems;
-  if (first !== undefined) {
-    throw new FormatError(first.code, first.message, {
-      ...(first.expected === undefined ? {} : { expected: first.expected }),
-      ...(first.found === undefined ? {} : { found: first.found }),
-      ...(first.hint === undefined ? {} : { hint: first.hint }),
-      ...(first.at === undefined ? {} : { at: first.at }),
-      others,
-    });
-  }
+  throwProblems(problems);
   return [...byNumber.values()].sort((a, b) => (a.number < b.number ? -1 : 1));
 }

@@ -7,7 +7,7 @@ import { decodeManifest } from './manifest.ts';
  * they do not hold (distribution does by default, with MANIFEST_BLOB_UNKNOWN; so do Nexus, Gitea and zot). All else stays,
  * the order too. Its digest is another one; an annotation names the index that it was made from.
  */
-const ANNOTATION_NARROWED_FROM = 'io.portolan.narrowed-from';
+const ANNOTATION_NARROWED_FROM = 'vnd.portolan.narrowed-from';
 
 export interface NarrowedIndex {
   readonly bytes: Uint8Array;

@@ -87,6 +87,11 @@ export type InstalledChart = z.infer<typeof chartSchema>;
 /** Where a chart is, without what it is made of. */
 export type ChartPlace = Pick<InstalledChart, 'name' | 'release' | 'namespace' | 'stage'>;
 
+/** `NAMESPACE/RELEASE`: what tells releases apart. */
+export function releaseKey({ namespace, release }: Pick<ChartPlace, 'namespace' | 'release'>): string {
+  return `${namespace}/${release}`;
+}
+
 export function encodeInstalled(installed: Installed): Uint8Array {
   return gzipSync(canonicalJson(installed), { level: 9 });
 }

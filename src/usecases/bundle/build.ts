@@ -15,7 +15,7 @@ import { UseCaseError } from '../errors.ts';
 import { composeContents, rankOf } from './compose-contents.ts';
 import { sweepMedium, withoutTag } from './medium-index.ts';
 import { type SealDependencies, sealPieces } from './seal-pieces.ts';
-import { type Signer, settleFirstSignature, writeSignature } from './write-signature.ts';
+import { type Signer, settleSignatures, writeSignature } from './write-signature.ts';
 
 export interface BuildRequest {
   readonly lock: BundleLock;
@@ -105,7 +105,7 @@ export async function buildBundle(
   await medium.writeFile(MEDIUM_README_NAME, new TextEncoder().encode(MEDIUM_README));
   options.signal?.throwIfAborted();
   await medium.commitIndex([...kept, { ...manifest, annotations: { [ANNOTATION_REF_NAME]: tag } }, signature.referrer]);
-  await settleFirstSignature(medium, tag, signature);
+  await settleSignatures(medium, tag, [signature]);
   await sweepMedium(medium);
 
   return {

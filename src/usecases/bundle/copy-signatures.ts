@@ -1,13 +1,10 @@
-import { type Digest, digestOf, hexOf } from '../../core/digest.ts';
+import { type Digest, digestOf } from '../../core/digest.ts';
 import { PortolanError } from '../../core/errors.ts';
-import { MANIFEST_MEDIA_TYPE } from '../../formats/bundle/manifest.ts';
-import type { Descriptor } from '../../formats/oci/types.ts';
-import { encodeSignatureReferrer } from '../../formats/sigstore/referrer.ts';
 import { readSubject, SIGNATURE_MAX_BYTES } from '../../formats/sigstore/signature-bundle.ts';
 import type { Medium } from '../../ports/medium.ts';
 import { signatureReferrers } from './medium-index.ts';
 import type { ResolvedBundle } from './resolve-bundle.ts';
-import { signatureFiles } from './write-signature.ts';
+import { plainSignatureName, signatureFiles } from './write-signature.ts';
 
 /** As many as readers look at. */
 const MAX_SIGNATURES = 256;
@@ -40,7 +37,7 @@ export async function collectSignatures(
       others.push(where);
     }
   };
-  const plain = plainName(tag);
+  const plain = plainSignatureName(tag);
   const names = (await signatureFiles(medium, tag)).sort((a, b) => Number(b === plain) - Number(a === plain));
   for (const name of names.slice(0, MAX_SIGNATURES)) {
     await examine(name, () => medium.readFile(name, SIGNATURE_MAX_BYTES));
@@ -50,53 +47,4 @@ export async function collectSignatures(
     await examine(`referrer ${digest}`, () => medium.readBlob(layer, SIGNATURE_MAX_BYTES));
   }
   return { signatures: [...found.values()].slice(0, MAX_SIGNATURES), others };
-}
-
-export interface PlacedSignatures {
-  /** For index.json; the caller commits it. */
-  readonly referrers: readonly Descriptor[];
-  /** Gives the first signature its plain name and removes the files of former ones. After index.json was replaced. */
-  settle(): Promise<void>;
-}
-
-/** Writes signatures as referrers and as files, in Portolan's own form, and not under the plain name yet. */
-export async function placeSignatures(
-  medium: Medium,
-  { tag, descriptor, manifestBytes }: ResolvedBundle,
-  signatures: readonly Uint8Array[],
-): Promise<PlacedSignatures> {
-  // The size in the index of the source was never checked.
-  const subject: Descriptor = {
-    mediaType: MANIFEST_MEDIA_TYPE,
-    digest: descriptor.digest,
-    size: manifestBytes.length,
-  };
-  const referrers: Descriptor[] = [];
-  const files: string[] = [];
-  for (const bytes of signatures) {
-    const referrer = encodeSignatureReferrer(subject, bytes);
-    for (const blob of [referrer.configBytes, referrer.layerBytes, referrer.manifestBytes]) {
-      await medium.putBlob(blob);
-    }
-    const file = `${tag}.${hexOf(referrer.descriptor.digest).slice(0, 16)}.sigstore.json`;
-    await medium.writeFile(file, bytes);
-    referrers.push(referrer.descriptor);
-    files.push(file);
-  }
-  return {
-    referrers,
-    async settle() {
-      const [first] = signatures;
-      const kept = new Set(files.slice(1));
-      if (first !== undefined) {
-        await medium.writeFile(plainName(tag), first);
-        kept.add(plainName(tag));
-      }
-      for (const name of await signatureFiles(medium, tag)) if (!kept.has(name)) await medium.removeFile(name);
-    },
-  };
-}
-
-function plainName(tag: string): string {
-  return `${tag}.sigstore.json`;
 }

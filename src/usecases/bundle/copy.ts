@@ -13,10 +13,11 @@ import { UseCaseError } from '../errors.ts';
 import { runAll } from '../run-all.ts';
 import { assertFileLimit, assertSource, assertSpace, filesOf, findThere, LANES, sourceNotRight } from './copy-plan.ts';
 import { createTally, type ReadBackReport, readAllBack } from './copy-read-back.ts';
-import { collectSignatures, placeSignatures } from './copy-signatures.ts';
+import { collectSignatures } from './copy-signatures.ts';
 import { sweepMedium, withoutTag } from './medium-index.ts';
 import { requireTrusted } from './require-trusted.ts';
 import { bundleEntries, type ResolvedBundle, resolveBundle } from './resolve-bundle.ts';
+import { placeSignature, settleSignatures, type WrittenSignature } from './write-signature.ts';
 
 export interface CopyRequest {
   /** One bundle; without it the only one there is, or `all`. */
@@ -153,7 +154,7 @@ async function commitBundles(
   await target.putBlob(EMPTY_BLOB);
   await target.writeFile(MEDIUM_README_NAME, new TextEncoder().encode(MEDIUM_README));
   const former = await bundleEntries(target);
-  const placed = [];
+  const placed: { bundle: ResolvedBundle; entry: Descriptor; written: WrittenSignature[] }[] = [];
   for (const bundle of bundles) {
     const { signatures, others } = await collectSignatures(source, bundle);
     for (const where of others) progress.warn(`${where} is no signature of ${bundle.tag}: it was left behind`);
@@ -163,24 +164,30 @@ async function commitBundles(
     const present = same ? (await collectSignatures(target, bundle)).signatures : [];
     const union = new Map([...signatures, ...present].map((bytes) => [digestOf(bytes), bytes]));
     await target.putBlob(bundle.manifestBytes);
-    placed.push({ bundle, ...(await placeSignatures(target, bundle, [...union.values()])), count: union.size });
+    const entry = entryOf(bundle);
+    const written: WrittenSignature[] = [];
+    for (const bytes of union.values()) {
+      written.push(await placeSignature(target, { tag: bundle.tag, manifest: entry }, bytes));
+    }
+    placed.push({ bundle, entry, written });
   }
   options.signal?.throwIfAborted();
   await target.assertThere();
   const kept = await withoutTag(target, ...bundles.map(({ tag }) => tag));
   const replaced = kept.length < (await target.readIndex()).length;
-  const added = placed.flatMap(({ bundle, referrers }) => [entryOf(bundle), ...referrers]);
+  const added = placed.flatMap(({ entry, written }) => [entry, ...written.map(({ referrer }) => referrer)]);
   await target.commitIndex([...kept, ...added]);
-  for (const { settle } of placed) await settle();
+  for (const { bundle, written } of placed) await settleSignatures(target, bundle.tag, written);
   // What another interrupted copy left here stays for it to go on with, unless something was replaced.
   if (replaced) await sweepMedium(target);
-  return placed.map(({ bundle, count }) => ({
+  return placed.map(({ bundle, written }) => ({
     tag: bundle.tag,
     manifestDigest: bundle.descriptor.digest,
-    signatures: count,
+    signatures: written.length,
   }));
 }
 
+/** The size in the index of the source was never checked. */
 function entryOf({ tag, descriptor, manifestBytes }: ResolvedBundle): Descriptor {
   return {
     mediaType: MANIFEST_MEDIA_TYPE,

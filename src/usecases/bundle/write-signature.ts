@@ -23,10 +23,18 @@ export interface WrittenSignature {
   readonly bytes: Uint8Array;
 }
 
-/** Signs a manifest and writes the signature twice: as an OCI referrer, and as a file for movers that drop referrers. */
+/** Signs a manifest and writes the signature. */
 export async function writeSignature(medium: Medium, target: SignatureTarget): Promise<WrittenSignature> {
   const { tag, manifest, manifestBytes, signer } = target;
-  const bytes = signManifest(manifestBytes, signer);
+  return await placeSignature(medium, { tag, manifest }, signManifest(manifestBytes, signer));
+}
+
+/** Writes a signature twice: as an OCI referrer, and as a file for movers that drop referrers. Not under the plain name yet. */
+export async function placeSignature(
+  medium: Medium,
+  { tag, manifest }: Pick<SignatureTarget, 'tag' | 'manifest'>,
+  bytes: Uint8Array,
+): Promise<WrittenSignature> {
   const referrer = encodeSignatureReferrer(manifest, bytes);
   await medium.putBlob(referrer.configBytes);
   await medium.putBlob(referrer.layerBytes);
@@ -37,13 +45,25 @@ export async function writeSignature(medium: Medium, target: SignatureTarget): P
 }
 
 /**
- * Gives the first signature of a bundle its plain name, TAG.sigstore.json, and removes the files of former ones. Only after
- * index.json was replaced: before that the former files are the signatures of what is on the medium.
+ * Gives the first signature of a bundle its plain name, and removes the files of former ones. Only after index.json was
+ * replaced: before that the former files are the signatures of what is on the medium.
  */
-export async function settleFirstSignature(medium: Medium, tag: string, { bytes }: WrittenSignature): Promise<void> {
-  const plain = `${tag}.sigstore.json`;
-  await medium.writeFile(plain, bytes);
-  for (const name of await signatureFiles(medium, tag)) if (name !== plain) await medium.removeFile(name);
+export async function settleSignatures(
+  medium: Medium,
+  tag: string,
+  [first, ...further]: readonly WrittenSignature[],
+): Promise<void> {
+  const kept = new Set(further.map(({ file }) => file));
+  if (first !== undefined) {
+    await medium.writeFile(plainSignatureName(tag), first.bytes);
+    kept.add(plainSignatureName(tag));
+  }
+  for (const name of await signatureFiles(medium, tag)) if (!kept.has(name)) await medium.removeFile(name);
+}
+
+/** The file of a bundle's first signature. */
+export function plainSignatureName(tag: string): string {
+  return `${tag}.sigstore.json`;
 }
 
 /** The files of a bundle's signatures: TAG.sigstore.json, and TAG.<16 hexadecimal digits>.sigstore.json of later signers. */

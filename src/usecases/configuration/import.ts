@@ -1,5 +1,5 @@
 import { canonicalJson } from '../../core/canonical-json.ts';
-import { PortolanError } from '../../core/errors.ts';
+import { throwProblems } from '../../core/errors.ts';
 import {
   type ConfigMapEntry,
   type ConfigurationDocument,
@@ -12,6 +12,7 @@ import {
 import type { DatabaseSession, Row } from '../../ports/database.ts';
 import type { Kubernetes, KubernetesObject } from '../../ports/kubernetes.ts';
 import { UseCaseError } from '../errors.ts';
+import { applyInNamespace } from './apply.ts';
 import { configMapObject, differingKeys, isOfHelm, secretObject } from './objects.ts';
 import {
   type Column,
@@ -182,37 +183,21 @@ async function compareTable(session: DatabaseSession, entry: TableEntry, columns
 
 function refuseOverwriting({ overwrite, planOnly }: ImportRequest, changes: readonly ConfigurationChange[]): void {
   if (overwrite || planOnly) return;
-  const errors = changes
-    .filter(({ kind, action }) => kind !== 'Release' && action === 'changed')
-    .map(
-      ({ kind, name, keys, rows }) =>
-        new UseCaseError('CONFIGURATION_WOULD_OVERWRITE', `${kind} ${name} is there and differs`, {
-          found: rows === undefined ? (keys ?? []).join(', ') : `${rows.changed} rows that differ`,
-          hint: 'Look at it with --plan; --overwrite makes it as the document says.',
-        }),
-    );
-  const [first, ...others] = errors;
-  if (first === undefined) return;
-  throw others.length === 0
-    ? first
-    : new UseCaseError('CONFIGURATION_WOULD_OVERWRITE', first.message, {
-        ...(first.found === undefined ? {} : { found: first.found }),
-        ...(first.hint === undefined ? {} : { hint: first.hint }),
-        others,
-      });
+  throwProblems(
+    changes
+      .filter(({ kind, action }) => kind !== 'Release' && action === 'changed')
+      .map(
+        ({ kind, name, keys, rows }) =>
+          new UseCaseError('CONFIGURATION_WOULD_OVERWRITE', `${kind} ${name} is there and differs`, {
+            found: rows === undefined ? (keys ?? []).join(', ') : `${rows.changed} rows that differ`,
+            hint: 'Look at it with --plan; --overwrite makes it as the document says.',
+          }),
+      ),
+  );
 }
 
 async function applyObjects(objects: readonly KubernetesObject[], places: ConfigurationPlaces, options: Options) {
   if (objects.length === 0) return;
   const kubernetes = needed(places.kubernetes, 'cluster');
-  for (const object of objects) {
-    try {
-      await kubernetes.apply(object, options);
-    } catch (failure) {
-      const name = object.metadata.namespace ?? '';
-      if (!(failure instanceof PortolanError) || failure.code !== 'KUBERNETES_NOT_FOUND') throw failure;
-      await kubernetes.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }, options);
-      await kubernetes.apply(object, options);
-    }
-  }
+  for (const object of objects) await applyInNamespace(kubernetes, object, options);
 }

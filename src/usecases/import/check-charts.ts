@@ -1,5 +1,6 @@
 import type { PortolanError } from '../../core/errors.ts';
 import type { Contents } from '../../formats/bundle/contents.ts';
+import { releaseKey } from '../../formats/target/installed.ts';
 import type { ChartRenderer } from '../../ports/charts.ts';
 import type { AccessQuestion, Kubernetes } from '../../ports/kubernetes.ts';
 import type { Progress } from '../../ports/progress.ts';
@@ -34,7 +35,7 @@ export async function chartProblems(
   for (const { chart, path, values } of charts) {
     const { name, release, namespace } = chart;
     const kubeVersion = await chartKubeVersion(source, chart, options);
-    const upgrade = present.has(`${namespace}/${release}`);
+    const upgrade = present.has(releaseKey(chart));
     const common = { name, release, namespace, chartPath: path, values, upgrade };
     wanted.push(kubeVersion === undefined ? common : { ...common, kubeVersion });
   }

@@ -1,6 +1,6 @@
 import type { Digest } from '../../core/digest.ts';
 import type { Contents } from '../../formats/bundle/contents.ts';
-import type { Installed } from '../../formats/target/installed.ts';
+import { type Installed, releaseKey } from '../../formats/target/installed.ts';
 import { UseCaseError } from '../errors.ts';
 
 /**
@@ -38,12 +38,12 @@ export function historyProblems(
   }
   if (applied !== undefined && !allow.orphans) {
     const modules = new Set(contents.modules.map(({ name }) => name));
-    const releases = new Set(contents.charts.map(({ release, namespace }) => `${namespace}/${release}`));
+    const releases = new Set(contents.charts.map(releaseKey));
     const lost = [
       ...applied.modules.filter(({ name }) => !modules.has(name)).map(({ name }) => `the tables of module ${name}`),
       ...applied.charts
-        .filter(({ stage, release, namespace }) => stage === 'data' && !releases.has(`${namespace}/${release}`))
-        .map(({ release, namespace }) => `the data of release ${namespace}/${release}`),
+        .filter((chart) => chart.stage === 'data' && !releases.has(releaseKey(chart)))
+        .map((chart) => `the data of release ${releaseKey(chart)}`),
     ];
     const off = Object.entries(applied.features)
       .filter(([name, on]) => on && contents.features[name] !== true)

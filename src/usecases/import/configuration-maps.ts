@@ -1,6 +1,8 @@
 import { digestOf, hexOf } from '../../core/digest.ts';
 import type { Contents } from '../../formats/bundle/contents.ts';
-import type { Kubernetes, KubernetesObject } from '../../ports/kubernetes.ts';
+import type { Kubernetes } from '../../ports/kubernetes.ts';
+import { applyInNamespace } from '../configuration/apply.ts';
+import { configMapObject } from '../configuration/objects.ts';
 import { UseCaseError } from '../errors.ts';
 
 /** The bundle's JSON documents as one ConfigMap, in every namespace that its charts use. */
@@ -43,19 +45,6 @@ function keyOf(path: string): string {
   return isPlain ? key : `${key}-${hexOf(digestOf(inside)).slice(0, 8)}`;
 }
 
-function configMapObject(map: ConfigurationMap, bundle: string): KubernetesObject {
-  return {
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: {
-      name: map.name,
-      namespace: map.namespace,
-      labels: { 'app.kubernetes.io/managed-by': 'portolan', 'portolan.dev/bundle': bundle },
-    },
-    data: map.documents,
-  };
-}
-
 export async function configurationAction(
   kubernetes: Kubernetes,
   map: ConfigurationMap,
@@ -78,17 +67,12 @@ export async function applyConfiguration(
   options: { readonly signal?: AbortSignal },
 ): Promise<void> {
   for (const map of maps) {
-    await ensureNamespace(kubernetes, map.namespace, options);
-    await kubernetes.apply(configMapObject(map, bundle), options);
+    const labels = { 'app.kubernetes.io/managed-by': 'portolan', 'portolan.dev/bundle': bundle };
+    const { namespace, name, documents } = map;
+    await applyInNamespace(kubernetes, configMapObject({ namespace, name, labels, data: documents }), options);
   }
   for (const { namespace, name } of former) {
     if (maps.some((map) => map.namespace === namespace && map.name === name)) continue;
     await kubernetes.delete({ apiVersion: 'v1', kind: 'ConfigMap', namespace, name }, options);
   }
-}
-
-async function ensureNamespace(kubernetes: Kubernetes, name: string, options: { readonly signal?: AbortSignal }) {
-  const key = { apiVersion: 'v1', kind: 'Namespace', name };
-  if ((await kubernetes.get(key, options)) !== undefined) return;
-  await kubernetes.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }, options);
 }

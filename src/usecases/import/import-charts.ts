@@ -1,7 +1,7 @@
 import { canonicalJson } from '../../core/canonical-json.ts';
 import { type Digest, digestOf, hexOf } from '../../core/digest.ts';
 import type { Contents } from '../../formats/bundle/contents.ts';
-import type { InstalledChart } from '../../formats/target/installed.ts';
+import { type InstalledChart, releaseKey } from '../../formats/target/installed.ts';
 import type { Progress } from '../../ports/progress.ts';
 import type { Releases } from '../../ports/releases.ts';
 import type { WorkFolder } from '../../ports/work-folder.ts';
@@ -102,7 +102,7 @@ export async function importCharts(
     const { name, release, namespace, stage } = chart;
     let { action, revision } = await chartAction(releases, prepared, options);
     if (action !== 'unchanged' || revision === undefined) {
-      const task = progress.task(`Release ${namespace}/${release}`);
+      const task = progress.task(`Release ${releaseKey(chart)}`);
       const failureFolder = tools.failureFolder(`${namespace}-${release}`);
       const request = { release, namespace, chartPath: path, values, timeoutMs, description, failureFolder };
       ({ revision } = await releases.upgrade(request, options));

@@ -57,6 +57,7 @@ async function send(
   const stream = streamBlobs(missing.blobs, source, {
     ...options,
     hash: !target.checksDigests,
+    checkPadding: true,
     reuseMemory: true,
     onBytes: (bytes) => task.advance(bytes),
   });

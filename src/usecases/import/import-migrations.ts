@@ -1,5 +1,5 @@
 import type { Contents } from '../../formats/bundle/contents.ts';
-import { MODULE_FILE_LIMIT_BYTES } from '../../formats/migration/module-files.ts';
+import { isContractFile, MODULE_FILE_LIMIT_BYTES } from '../../formats/migration/module-files.ts';
 import type { Installed, InstalledRelease } from '../../formats/target/installed.ts';
 import { readBlob } from '../bundle/read-blob.ts';
 import type { MigrationPlan } from '../migrate/plan.ts';
@@ -68,10 +68,6 @@ export function dueContracts(
     contractsOf(modules).flatMap(({ name, contracts }) => contracts.map((file) => `${name}/${file}`)),
   );
   return applied.deferred.filter((path) => carried.has(path));
-}
-
-function isContractFile(name: string): boolean {
-  return name.endsWith('.contract.sql');
 }
 
 /** Names of the contract files of each module. */

@@ -2,18 +2,21 @@ import type { Digest } from '../../core/digest.ts';
 import { PortolanError } from '../../core/errors.ts';
 import type { ChartPlace, Installed, InstalledChart, InstalledRelease } from '../../formats/target/installed.ts';
 import type { TargetSurvey } from '../../ports/image-target.ts';
+import type { Progress } from '../../ports/progress.ts';
 import { readInstalled } from '../installed/installed-state.ts';
 import { type Outcome, openJournal } from '../installed/journal.ts';
-import type { MigrationReport } from '../migrate/types.ts';
+import { withTargetLock } from '../installed/locked.ts';
+import { type MigrationReport, type MigrationRequest, migrationPath } from '../migrate/types.ts';
 import { refuseProblems } from '../refuse.ts';
 import { historyProblems } from './check-history.ts';
 import { applyDocumentObjects, applyDocumentTables } from './configuration-documents.ts';
 import { applyConfiguration } from './configuration-maps.ts';
 import { importCharts } from './import-charts.ts';
 import { importImages } from './import-images.ts';
-import { contractsOf } from './import-migrations.ts';
+import { contractsOf, type MigrationRunner } from './import-migrations.ts';
+import { droppedCharts } from './plan-charts.ts';
 import { migrationRequestOf } from './plan-migrations.ts';
-import { droppedCharts, type PreparedImport, prepareImport } from './prepare.ts';
+import { type PreparedImport, prepareImport } from './prepare.ts';
 import { makeReceipt } from './receipt.ts';
 import type { ImportDependencies, ImportPlan, ImportRequest } from './types.ts';
 
@@ -53,17 +56,12 @@ export async function importBundle(
   dependencies: ImportDependencies,
   options: { readonly signal?: AbortSignal; readonly onPlan?: (plan: ImportPlan) => void } = {},
 ): Promise<ImportReport> {
-  const { state, progress } = dependencies;
   const prepared = await fromMedium(dependencies, () => prepareImport(request, dependencies, options));
   options.onPlan?.(prepared.plan);
   refuseProblems(prepared.problems);
-  await using lock = await state.lock(request.holder, {
-    waitMs: request.lockWaitMs,
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-    onWait: (holder) => progress.note(`Waiting for ${holder}, who works on ${state.place}`),
-  });
-  const signal = options.signal === undefined ? lock.signal : AbortSignal.any([options.signal, lock.signal]);
-  return await fromMedium(dependencies, () => runImport(prepared, request, dependencies, signal));
+  return await withTargetLock(request, dependencies, options, (signal) =>
+    fromMedium(dependencies, () => runImport(prepared, request, dependencies, signal)),
+  );
 }
 
 /** Where a file of the bundle failed, a stick that was pulled out is what the error names. */
@@ -127,7 +125,7 @@ async function runImport(
   await installStage('data');
   let report: MigrationReport | undefined;
   if (migrations !== undefined) {
-    report = await migrate(prepared, installed, dependencies, signal);
+    report = await migrate(migrations, migrationRequestOf(source, installed), progress, signal);
     await journal.done('migrations');
   }
   if (await applyDocumentTables(documents, dependencies.database, { signal })) await journal.done('tables');
@@ -197,10 +195,7 @@ function releaseOf(
     // Whoever brought them: what the charts name must not be cleared away.
     images: contents.images.map(named),
     modules: migrations === undefined ? (before?.modules ?? []) : contractsOf(contents.modules),
-    deferred:
-      done.report === undefined
-        ? (before?.deferred ?? [])
-        : done.report.deferred.map(({ module, file }) => `${module}/${file}`),
+    deferred: done.report === undefined ? (before?.deferred ?? []) : done.report.deferred.map(migrationPath),
     ...(database === undefined ? {} : { database }),
     configuration: request.parts.has('configuration')
       ? configuration.map((map) => ({ ...map }))
@@ -209,17 +204,16 @@ function releaseOf(
 }
 
 async function migrate(
-  { source, migrations }: PreparedImport,
-  installed: Installed,
-  { progress }: ImportDependencies,
+  migrations: MigrationRunner,
+  request: MigrationRequest,
+  progress: Progress,
   signal: AbortSignal,
-): Promise<MigrationReport | undefined> {
-  if (migrations === undefined) return undefined;
+): Promise<MigrationReport> {
   const task = progress.task(`Migrations of ${migrations.place}`);
-  const report = await migrations.apply(migrationRequestOf(source, installed), {
+  const report = await migrations.apply(request, {
     signal,
     onEvent: (event) => {
-      if (event.kind === 'applied') progress.note(`applied ${event.module}/${event.file}`);
+      if (event.kind === 'applied') progress.note(`applied ${migrationPath(event)}`);
       if (event.kind === 'waiting-for-lock') progress.note(`Waiting for ${event.holder}, who migrates`);
     },
   });

@@ -1,5 +1,5 @@
 import type { PortolanError } from '../../core/errors.ts';
-import type { BlobRole } from '../../formats/bundle/contents.ts';
+import { type BlobRole, IMAGE_ROLES } from '../../formats/bundle/contents.ts';
 import type { Trust } from '../../formats/sigstore/trust.ts';
 import type { Medium } from '../../ports/medium.ts';
 import type { SealingEngine } from '../../ports/sealing.ts';
@@ -60,13 +60,7 @@ export async function openForImport(
   return { medium, engine, bundle, lists, identities: request.identities, signedBy: { name, keyHint } };
 }
 
-const IMAGE_ROLES: ReadonlySet<BlobRole> = new Set([
-  'image-index',
-  'image-manifest',
-  'image-config',
-  'image-layer',
-  'image-attachment',
-]);
+const OF_IMAGES: ReadonlySet<BlobRole> = new Set(IMAGE_ROLES);
 
 /**
  * Everything but images is used only after the pieces that hold it were checked whole: digest, authenticity, padding, and
@@ -78,7 +72,7 @@ export async function verifyUsedPieces(
 ): Promise<void> {
   const used = new Set(
     lists.contents.blobs
-      .filter(({ roles }) => roles.some((role) => !IMAGE_ROLES.has(role)))
+      .filter(({ roles }) => roles.some((role) => !OF_IMAGES.has(role)))
       .flatMap(({ digest }) => (lists.extents.get(digest) ?? []).map(([piece]) => piece)),
   );
   const problems: PortolanError[] = [];

@@ -2,7 +2,7 @@ import type { PortolanError } from '../../core/errors.ts';
 import type { Installed } from '../../formats/target/installed.ts';
 import type { AccessQuestion } from '../../ports/kubernetes.ts';
 import type { PlannedFile } from '../migrate/plan.ts';
-import type { MigrationRequest } from '../migrate/types.ts';
+import { type MigrationRequest, migrationPath } from '../migrate/types.ts';
 import { collect } from '../refuse.ts';
 import {
   completedSequenceOf,
@@ -61,7 +61,7 @@ export async function planOfMigrations(
       expand: (contents.modules[index]?.files.length ?? 0) - contracts.length,
       contract: contracts.length,
     })),
-    due: ahead?.files.filter(isDue).map(({ module, file }) => `${module}/${file}`) ?? dueContracts(contents, installed),
+    due: ahead?.files.filter(isDue).map(migrationPath) ?? dueContracts(contents, installed),
     ...(ahead === undefined ? {} : { files: ahead.files }),
   };
 }

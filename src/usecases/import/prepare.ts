@@ -2,16 +2,14 @@ import type { Digest } from '../../core/digest.ts';
 import type { PortolanError } from '../../core/errors.ts';
 import type { Contents } from '../../formats/bundle/contents.ts';
 import { CONFIGURATION_LIMIT_BYTES } from '../../formats/configuration/document.ts';
-import { type ChartPlace, INSTALLED_MEDIA_TYPE, type Installed } from '../../formats/target/installed.ts';
+import type { Installed } from '../../formats/target/installed.ts';
 import type { TargetImage } from '../../ports/image-target.ts';
 import type { AccessQuestion } from '../../ports/kubernetes.ts';
 import type { Releases } from '../../ports/releases.ts';
-import type { WorkFolder } from '../../ports/work-folder.ts';
 import { readBlob } from '../bundle/read-blob.ts';
 import { UseCaseError } from '../errors.ts';
-import { readInstalled } from '../installed/installed-state.ts';
+import { nothingInstalled, readInstalled } from '../installed/installed-state.ts';
 import { collect } from '../refuse.ts';
-import { chartProblems } from './check-charts.ts';
 import { historyProblems } from './check-history.ts';
 import {
   type CarriedDocument,
@@ -20,16 +18,14 @@ import {
   readCarriedConfiguration,
 } from './configuration-documents.ts';
 import { type ConfigurationMap, configurationAction, configurationMapsOf } from './configuration-maps.ts';
-import { chartAction, extract, type PreparedChart, prepareCharts } from './import-charts.ts';
+import type { PreparedChart } from './import-charts.ts';
 import type { MigrationRunner } from './import-migrations.ts';
 import { type OpenedBundle, openForImport, verifyUsedPieces } from './open-bundle.ts';
+import { planCharts } from './plan-charts.ts';
 import { planImages } from './plan-images.ts';
 import { migrationRights, planOfMigrations } from './plan-migrations.ts';
 import { targetImagesOf } from './target-images.ts';
 import type { ClusterTools, ImportDependencies, ImportPlan, ImportRequest } from './types.ts';
-
-/** The file of the work folder that holds the bundle's helm, once it was needed. */
-export const CARRIED_HELM = 'helm';
 
 /** Everything that an import needs, looked at and held ready; nothing was changed yet. */
 export interface PreparedImport {
@@ -56,7 +52,7 @@ export async function prepareImport(
   dependencies: ImportDependencies,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<PreparedImport> {
-  const { state, work, cluster, progress, engine, medium } = dependencies;
+  const { state, cluster, progress, engine, medium } = dependencies;
   const problems: PortolanError[] = [];
   const source = await openForImport(request, { medium, engine }, problems);
   const { bundle, lists } = source;
@@ -66,7 +62,7 @@ export async function prepareImport(
 
   // A target that cannot be asked is a problem beside the others; what was not learned stays out of the plan.
   const known = await collect(problems, () => readInstalled(state, contents.name, options));
-  const installed = known ?? { mediaType: INSTALLED_MEDIA_TYPE, name: contents.name, brought: [] };
+  const installed = known ?? nothingInstalled(contents.name);
   const allow = { downgrade: request.allowDowngrade, orphans: request.allowOrphans };
   problems.push(...historyProblems({ contents, root }, installed, allow));
 
@@ -99,54 +95,22 @@ export async function prepareImport(
 
   const database = mappedDatabase(contents, request);
   const wantsMigrations = request.parts.has('migrations') && contents.modules.length > 0;
-  let charts: readonly PreparedChart[] = [];
-  let releases: Releases | undefined;
-  const chartPlan: ImportPlan['charts'][number][] = [];
-  if (wantsCharts && cluster !== undefined) {
-    const helmPath = await findHelm(request, source, work, options);
-    const helm = cluster.releases(helmPath);
-    releases = helm;
-    charts = await prepareCharts(source, work, request.rewrite, options);
-    for (const prepared of charts) {
-      const { name, release, namespace, stage, version } = prepared.chart;
-      const found = await collect(problems, () => chartAction(helm, prepared, options));
-      chartPlan.push({ name, release, namespace, stage, version, ...(found ?? { action: 'install' }) });
-    }
-    for (const { name, release, namespace, stage, revision } of droppedCharts(installed, charts)) {
-      const now = revision === undefined ? {} : { revision };
-      chartPlan.push({ name, release, namespace, stage, action: 'uninstall', ...now });
-    }
-    const renderer = cluster.renderer(helmPath);
-    const present = chartPlan.filter(({ action }) => action === 'upgrade' || action === 'unchanged');
-    const found = await chartProblems(
-      {
-        source,
-        contents,
-        charts,
-        present: new Set(present.map(({ namespace, release }) => `${namespace}/${release}`)),
-        ...(request.rewrite === undefined ? {} : { rewrite: request.rewrite }),
-        kubernetes: cluster.kubernetes,
-        renderer,
-        progress,
-        stateNamespace: cluster.stateNamespace,
-        rights: [
-          ...configurationRights(configuration),
-          ...documentRights(documents),
-          ...(wantsMigrations && ownDatabase === undefined && database !== undefined
-            ? migrationRights(database.namespace)
-            : []),
-        ],
-      },
-      options,
-    );
-    problems.push(...found);
-  }
+  const inPod = wantsMigrations && ownDatabase === undefined ? database : undefined;
+  const rights = [
+    ...configurationRights(configuration),
+    ...documentRights(documents),
+    ...(inPod === undefined ? [] : migrationRights(inPod.namespace)),
+  ];
+  const charts =
+    wantsCharts && cluster !== undefined
+      ? await planCharts({ source, installed, rights }, request, { ...dependencies, cluster }, problems, options)
+      : undefined;
 
   const migrations = wantsMigrations
     ? await collect(problems, async () => runnerOf(dependencies, database))
     : undefined;
   // A data chart that is not as it will be may bring the database.
-  const mayCome = chartPlan.some(({ stage, action }) => stage === 'data' && action !== 'unchanged');
+  const mayCome = (charts?.plan ?? []).some(({ stage, action }) => stage === 'data' && action !== 'unchanged');
   const migrationPlan =
     migrations === undefined
       ? undefined
@@ -159,8 +123,8 @@ export async function prepareImport(
     images,
     configuration,
     documents,
-    charts,
-    ...(releases === undefined ? {} : { releases }),
+    charts: charts?.charts ?? [],
+    ...(charts === undefined ? {} : { releases: charts.releases }),
     ...(migrations === undefined ? {} : { migrations }),
     database,
     problems,
@@ -177,36 +141,10 @@ export async function prepareImport(
       ...(imagePlan === undefined ? {} : { images: imagePlan }),
       configuration: configurationPlan,
       documents: documentPlan,
-      charts: chartPlan,
+      charts: charts?.plan ?? [],
       ...(migrationPlan === undefined ? {} : { migrations: migrationPlan }),
     },
   };
-}
-
-/** helm as it was named, else the one that the bundle carries for this machine, else the one on the search path. */
-async function findHelm(
-  { helmPath, host }: ImportRequest,
-  source: OpenedBundle,
-  work: WorkFolder,
-  options: { readonly signal?: AbortSignal },
-): Promise<string> {
-  if (helmPath !== undefined) return helmPath;
-  const carried = source.lists.contents.files.find(({ path }) => path === `bin/${host}/helm`);
-  if (carried === undefined) return 'helm'; // looked for on PATH
-  return await extract(source, work, CARRIED_HELM, carried.digest, { ...options, mode: 0o700 });
-}
-
-/** What the present release, or an import that did not end, has and the new one has not. */
-export function droppedCharts(
-  { applied, running }: Installed,
-  charts: readonly PreparedChart[],
-): (ChartPlace & { readonly revision?: number })[] {
-  const keyOf = ({ namespace, release }: Pick<ChartPlace, 'namespace' | 'release'>) => `${namespace}/${release}`;
-  const kept = new Set(charts.map(({ chart }) => keyOf(chart)));
-  const present = [...(running?.charts ?? []), ...(applied?.charts ?? [])].map(
-    (chart) => [keyOf(chart), chart] as const,
-  );
-  return [...new Map(present).values()].filter((chart) => !kept.has(keyOf(chart)));
 }
 
 function runnerOf({ migrations }: ImportDependencies, database: Contents['database']): MigrationRunner {

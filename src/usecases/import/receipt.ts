@@ -3,7 +3,7 @@ import type { InstalledRelease } from '../../formats/target/installed.ts';
 import { RECEIPT_MEDIA_TYPE, signReceipt } from '../../formats/target/receipt.ts';
 import type { TargetSurvey } from '../../ports/image-target.ts';
 import { targetKey } from '../installed/installed-state.ts';
-import type { MigrationReport, NamedMigration } from '../migrate/types.ts';
+import { type MigrationReport, migrationPath } from '../migrate/types.ts';
 import type { PreparedImport } from './prepare.ts';
 import type { ImportDependencies } from './types.ts';
 
@@ -24,7 +24,6 @@ export async function makeReceipt(
   const { contents, root } = prepared.source.lists;
   const key = await targetKey(state, options);
   const held = new Set(prepared.images.flatMap(({ blobs }) => blobs.map(({ digest }) => digest)));
-  const paths = (migrations: readonly NamedMigration[]) => migrations.map(({ module, file }) => `${module}/${file}`);
   const signed = signReceipt(
     {
       mediaType: RECEIPT_MEDIA_TYPE,
@@ -49,7 +48,12 @@ export async function makeReceipt(
           }),
       ...(report === undefined
         ? {}
-        : { migrations: { applied: paths(report.applied), deferred: paths(report.deferred) } }),
+        : {
+            migrations: {
+              applied: report.applied.map(migrationPath),
+              deferred: report.deferred.map(migrationPath),
+            },
+          }),
     },
     key,
   );

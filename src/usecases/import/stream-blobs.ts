@@ -29,6 +29,8 @@ export interface StreamOptions {
   readonly onBytes?: (bytes: number) => void;
   /** False: whoever takes the blobs refuses those that are not what their digest says. */
   readonly hash: boolean;
+  /** True: what stands between the blobs of the pieces is checked to be zero at the end. Pieces that were checked whole need it not. */
+  readonly checkPadding?: boolean;
   /** True: a part is good until the next one is asked for, and its memory then serves again. */
   readonly reuseMemory?: boolean;
 }
@@ -36,7 +38,7 @@ export interface StreamOptions {
 /**
  * Opens blobs one after the other, in the order in which they lie in the pieces, so that a stick is read from its start
  * to its end and each chunk once. Workers run ahead of the reader by a few MiB; nothing else is held, and nothing is
- * written to a disk. What stands between the blobs is checked to be zero at the end.
+ * written to a disk.
  *
  * @throws what the engine throws; UseCaseError BLOB_NOT_TRUE, FILE_OF_BUNDLE_DAMAGED, FILE_OF_BUNDLE_MISSING
  */
@@ -77,7 +79,7 @@ export async function* streamBlobs<Blob extends SizedBlob>(
   } finally {
     await ahead.close();
   }
-  await assertZeroBetween(blobs, source, signal);
+  if (options.checkPadding === true) await assertZeroBetween(blobs, source, signal);
 }
 
 /** Names the piece that is missing or damaged, if one of these is: else the publisher packed it wrongly. */

@@ -1,21 +1,12 @@
 import type { Digest } from '../../core/digest.ts';
-import type { Contents } from '../../formats/bundle/contents.ts';
+import { type Contents, IMAGE_ROLES } from '../../formats/bundle/contents.ts';
 import type { TargetBlob, TargetImage, TargetSurvey } from '../../ports/image-target.ts';
-
-/** Where a blob has several roles, the one that says most about how it must be stored. */
-const ROLES: readonly TargetBlob['role'][] = [
-  'image-index',
-  'image-manifest',
-  'image-config',
-  'image-layer',
-  'image-attachment',
-];
 
 /** The images of a bundle, as a target takes them. */
 export function targetImagesOf({ images, blobs }: Contents): TargetImage[] {
   const known = new Map<Digest, TargetBlob>();
   for (const { digest, sizeBytes, roles } of blobs) {
-    const role = ROLES.find((one) => roles.includes(one));
+    const role = IMAGE_ROLES.find((one) => roles.includes(one));
     if (role !== undefined) known.set(digest, { digest, sizeBytes, role });
   }
   return images.map((image) => ({

@@ -12,8 +12,12 @@ import type { StateOptions, TargetState } from '../../ports/target-state.ts';
 /** What a target remembers of a bundle; a fresh record when it never had it. */
 export async function readInstalled(state: TargetState, name: string, options: StateOptions = {}): Promise<Installed> {
   const bytes = await state.read(installedName(name), options);
-  if (bytes === undefined) return { mediaType: INSTALLED_MEDIA_TYPE, name, brought: [] };
+  if (bytes === undefined) return nothingInstalled(name);
   return decodeInstalled(bytes, `${state.place}: ${installedName(name)}`);
+}
+
+export function nothingInstalled(name: string): Installed {
+  return { mediaType: INSTALLED_MEDIA_TYPE, name, brought: [] };
 }
 
 /** Called with the target's lock held. */

@@ -1,4 +1,4 @@
-import type { ChartPlace, Installed } from '../../formats/target/installed.ts';
+import { type ChartPlace, type Installed, releaseKey } from '../../formats/target/installed.ts';
 import type { Kubernetes, KubernetesObject } from '../../ports/kubernetes.ts';
 import type { Releases } from '../../ports/releases.ts';
 import { applyConfiguration } from '../import/configuration-maps.ts';
@@ -62,9 +62,9 @@ export async function removeBundle(
     const left: KubernetesObject[] = [];
     for (const chart of cluster === undefined ? [] : inRollbackOrder(charts)) {
       const { release, namespace } = chart;
-      const task = progress.task(`Release ${namespace}/${release}`);
+      const task = progress.task(`Release ${releaseKey(chart)}`);
       if (await cluster?.releases.uninstall({ release, namespace }, request.chartTimeoutMs, { signal })) {
-        releases.push(`${namespace}/${release}`);
+        releases.push(releaseKey(chart));
       }
       task.done();
     }
@@ -108,5 +108,5 @@ function keyOf({ apiVersion, kind, metadata }: KubernetesObject) {
 }
 
 function distinct(charts: readonly ChartPlace[]): ChartPlace[] {
-  return [...new Map(charts.map((chart) => [`${chart.namespace}/${chart.release}`, chart])).values()];
+  return [...new Map(charts.map((chart) => [releaseKey(chart), chart])).values()];
 }

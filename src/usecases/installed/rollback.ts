@@ -1,4 +1,10 @@
-import type { ChartPlace, Installed, InstalledChart, InstalledRelease } from '../../formats/target/installed.ts';
+import {
+  type ChartPlace,
+  type Installed,
+  type InstalledChart,
+  type InstalledRelease,
+  releaseKey,
+} from '../../formats/target/installed.ts';
 import type { Kubernetes } from '../../ports/kubernetes.ts';
 import type { Releases } from '../../ports/releases.ts';
 import { UseCaseError } from '../errors.ts';
@@ -57,25 +63,26 @@ export async function rollbackBundle(
 
     const charts: InstalledChart[] = [];
     for (const chart of inRollbackOrder(to.charts)) {
-      const task = progress.task(`Release ${chart.namespace}/${chart.release}`);
+      const task = progress.task(`Release ${releaseKey(chart)}`);
       const revision = await goBack(chart, cluster.releases, request.chartTimeoutMs, signal);
       task.done();
       charts.push({ ...chart, revision });
     }
     await journal.done('charts');
     const removed: string[] = [];
-    for (const { release, namespace } of inRollbackOrder([...applied.charts, ...(interrupted?.charts ?? [])])) {
-      if (to.charts.some((chart) => chart.release === release && chart.namespace === namespace)) continue;
+    const order = new Map(to.charts.map((chart, index) => [releaseKey(chart), index]));
+    for (const chart of inRollbackOrder([...applied.charts, ...(interrupted?.charts ?? [])])) {
+      if (order.has(releaseKey(chart))) continue;
+      const { release, namespace } = chart;
       if (await cluster.releases.uninstall({ release, namespace }, request.chartTimeoutMs, { signal })) {
-        removed.push(`${namespace}/${release}`);
+        removed.push(releaseKey(chart));
       }
     }
     await journal.done('removed');
     const present = [...applied.configuration, ...(interrupted?.configuration ?? [])];
     await applyConfiguration(cluster.kubernetes, to.configuration, present, request.name, { signal });
     await journal.done('configuration');
-    const order = new Map(to.charts.map(({ release, namespace }, index) => [`${namespace}/${release}`, index]));
-    const place = ({ release, namespace }: InstalledChart) => order.get(`${namespace}/${release}`) ?? 0;
+    const place = (chart: InstalledChart) => order.get(releaseKey(chart)) ?? 0;
     await journal.finish({
       applied: {
         ...to,

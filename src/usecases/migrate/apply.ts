@@ -1,9 +1,10 @@
+import { throwProblems } from '../../core/errors.ts';
 import type { Database, DatabaseSession } from '../../ports/database.ts';
 import { UseCaseError } from '../errors.ts';
 import { decide } from './decide.ts';
 import { invalidIndexHint } from './diagnose.ts';
 import { prepareLedger, readEntries, recordState } from './ledger.ts';
-import { loadScript, scriptProblems, throwProblems } from './load-script.ts';
+import { loadScript, scriptProblems } from './load-script.ts';
 import { takeLock } from './lock.ts';
 import { type OrderedFile, orderModules } from './modules.ts';
 import { runFile } from './run-file.ts';

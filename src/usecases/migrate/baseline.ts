@@ -1,8 +1,8 @@
+import { throwProblems } from '../../core/errors.ts';
 import { UseCaseError } from '../errors.ts';
 import { type MigrateDependencies, type MigrateOptions, nameOf } from './apply.ts';
 import { pathOf } from './decide.ts';
 import { prepareLedger, readEntries, recordState } from './ledger.ts';
-import { throwProblems } from './load-script.ts';
 import { takeLock } from './lock.ts';
 import { type OrderedFile, orderModules } from './modules.ts';
 import type { MigrationModule, NamedMigration } from './types.ts';

@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import { printable } from '../../core/printable.ts';
+import { decodePodStatus, unplacedBy } from '../../formats/kubernetes/object-status.ts';
 import type { CallOptions, Kubernetes, KubernetesObject } from '../../ports/kubernetes.ts';
 import { CONTAINER } from './cluster-job.ts';
 
@@ -13,31 +13,9 @@ export interface PodState {
   readonly killed: boolean;
 }
 
-const named = z.looseObject({ reason: z.string().optional(), message: z.string().optional() });
-const statusSchema = z.looseObject({
-  phase: z.string().optional(),
-  reason: z.string().optional(),
-  message: z.string().optional(),
-  conditions: z.array(z.looseObject({ type: z.string(), status: z.string(), ...named.shape })).optional(),
-  containerStatuses: z
-    .array(
-      z.looseObject({
-        name: z.string(),
-        state: z
-          .looseObject({
-            waiting: named.optional(),
-            running: z.looseObject({}).optional(),
-            terminated: z.looseObject({ exitCode: z.number(), ...named.shape }).optional(),
-          })
-          .optional(),
-      }),
-    )
-    .optional(),
-});
-
 export function podStateOf(pod: KubernetesObject): PodState {
-  const status = statusSchema.safeParse(pod.status ?? {}).data ?? {};
-  const state = status.containerStatuses?.find(({ name }) => name === CONTAINER)?.state;
+  const status = decodePodStatus(pod.status);
+  const state = status.containerStatuses.find(({ name }) => name === CONTAINER)?.state;
   if (state?.terminated !== undefined) {
     const { exitCode, reason, message } = state.terminated;
     return {
@@ -56,8 +34,7 @@ export function podStateOf(pod: KubernetesObject): PodState {
     };
   }
   if (state?.running !== undefined) return { phase: 'running', words: 'running', killed: false };
-  const unscheduled = status.conditions?.find(({ type, status: is }) => type === 'PodScheduled' && is === 'False');
-  const waiting = state?.waiting ?? unscheduled;
+  const waiting = state?.waiting ?? unplacedBy(status);
   return {
     phase: 'waiting',
     ...(waiting?.reason === undefined ? {} : { reason: waiting.reason }),

@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import { pause } from '../../core/retry.ts';
+import { decodeConditions } from '../../formats/kubernetes/object-status.ts';
 import type { CallOptions, Kubernetes, KubernetesObject } from '../../ports/kubernetes.ts';
 import { UseCaseError } from '../errors.ts';
 import { type ModuleArchive, packModules } from './cluster-archive.ts';
@@ -41,19 +41,6 @@ const LAST_LOOKS = 5;
 const CLEANUP_MS = 15_000;
 const REMOVAL_WAIT_MS = 60_000;
 const LOG_LIMITS = { tailLines: 5000, limitBytes: 8 * 1024 * 1024 };
-
-const conditionsSchema = z.looseObject({
-  conditions: z
-    .array(
-      z.looseObject({
-        type: z.string(),
-        status: z.string(),
-        reason: z.string().optional(),
-        message: z.string().optional(),
-      }),
-    )
-    .optional(),
-});
 
 /**
  * Runs `portolan ARGS` in a short-lived Pod of the agent's image and returns the fields of its result. The Job has a name that
@@ -221,8 +208,9 @@ async function remove(kubernetes: Kubernetes, job: KubernetesObject, call: CallO
 }
 
 function finishedCondition(job: KubernetesObject) {
-  const { conditions = [] } = conditionsSchema.safeParse(job.status ?? {}).data ?? {};
-  return conditions.find(({ type, status }) => (type === 'Complete' || type === 'Failed') && status === 'True');
+  return decodeConditions(job.status).find(
+    ({ type, status }) => (type === 'Complete' || type === 'Failed') && status === 'True',
+  );
 }
 
 function hasCode(cause: unknown, code: string): boolean {

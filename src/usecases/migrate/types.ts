@@ -76,6 +76,10 @@ export interface NamedMigration {
   readonly file: string;
 }
 
+export function migrationPath({ module, file }: NamedMigration): string {
+  return `${module}/${file}`;
+}
+
 export type MigrationEvent =
   | { readonly kind: 'waiting-for-lock'; readonly holder: string }
   | ({ readonly kind: 'started'; readonly index: number; readonly total: number } & NamedMigration)

@@ -1,10 +1,15 @@
+import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { eventWords, isTroubled, podLines, podWords } from '../../../../src/adapters/helm-releases/pod-words.ts';
 import { isOutage, saidBy } from '../../../../src/adapters/helm-releases/release-errors.ts';
-import { decodeHistory, lastDeployed } from '../../../../src/adapters/helm-releases/release-records.ts';
+import {
+  decodeHistory,
+  decodeReleaseValues,
+  lastDeployed,
+} from '../../../../src/adapters/helm-releases/release-records.ts';
 import type { KubernetesObject } from '../../../../src/ports/kubernetes.ts';
-import { raisedCodes } from '../../../support/raised.ts';
+import { raised, raisedCodes } from '../../../support/raised.ts';
 
 const pod = (status: unknown): KubernetesObject => ({
   apiVersion: 'v1',
@@ -130,6 +135,14 @@ describe("a release's history", () => {
     const text = JSON.stringify([revision(2, 'deployed'), { ...revision(1, 'superseded'), updated: 'x' }]);
     expect(decodeHistory(text)).toEqual([revision(1, 'superseded'), revision(2, 'deployed')]);
     expect(await raisedCodes(() => decodeHistory('{'))).toEqual(['AdapterError RELEASE_REFUSED']);
+  });
+
+  it('has values, which no error repeats', async () => {
+    expect(decodeReleaseValues('{"a":1}')).toEqual({ a: 1 });
+    expect(decodeReleaseValues('null')).toEqual({});
+    const refusal = await raised(() => decodeReleaseValues('hunter2'));
+    expect(refusal).toMatchObject({ code: 'RELEASE_REFUSED' });
+    expect(inspect(refusal)).not.toContain('hunter2');
   });
 
   it('leads back to what ran last', () => {

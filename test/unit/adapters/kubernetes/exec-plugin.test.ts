@@ -1,6 +1,7 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { createApiClient } from '../../../../src/adapters/kubernetes/client.ts';
 import { createCredentialSource } from '../../../../src/adapters/kubernetes/credentials.ts';
 import { askExecPlugin } from '../../../../src/adapters/kubernetes/exec-plugin.ts';
 import type { ExecPlugin } from '../../../../src/formats/kubernetes/kubeconfig.ts';
@@ -102,7 +103,7 @@ describe('createCredentialSource', () => {
     const exec = await plugin(`echo x >> ${count}; ${answer(status)}`);
     let nowMs = Date.parse('2030-01-01T00:00:00Z');
     const source = createCredentialSource(
-      { context: 'c', cluster: 'c', server: 'https://h', skipVerify: false, namespace: 'default', user: { exec } },
+      { context: 'c', server: 'https://h', skipVerify: false, user: { exec } },
       { environment: SETTINGS.environment, now: () => nowMs },
     );
     const runs = async () => (await readFile(count, 'utf8')).trim().split('\n').length;
@@ -144,10 +145,34 @@ describe('createCredentialSource', () => {
     expect(await other).toEqual({ headers: { authorization: 'Bearer t' } });
   });
 
+  it('that gives nothing has one word for all calls at the same time, and is asked again by the next', async () => {
+    const count = join(await temporaryFolder(), 'count');
+    const exec = await plugin(`echo x >> ${count}; exit 1`);
+    const access = { context: 'c', server: 'https://h', skipVerify: false, user: { exec } };
+    const source = createCredentialSource(access, { environment: SETTINGS.environment, now: () => 0 });
+    const all = await Promise.allSettled([source.current(), source.current(), source.current()]);
+    const refused = { status: 'rejected', reason: { code: 'KUBERNETES_UNAUTHORIZED' } };
+    expect(all).toMatchObject([refused, refused, refused]);
+    expect(await readFile(count, 'utf8')).toBe('x\n');
+    await raised(() => source.current());
+    expect(await readFile(count, 'utf8')).toBe('x\nx\n');
+  });
+
+  it('has its own time limit, whatever that of a call is', async () => {
+    const exec = await plugin('sleep 600 & wait');
+    const client = createApiClient(
+      { context: 'c', server: 'https://127.0.0.1:1', skipVerify: false, user: { exec } },
+      { environment: SETTINGS.environment, now: () => 0, callTimeoutMs: 10, execTimeoutMs: 200 },
+    );
+    const failure = await raised(() => client.send({ method: 'GET', path: '/version', what: 'read the version' }));
+    expect(failure).toMatchObject({ code: 'KUBERNETES_UNAUTHORIZED' });
+    await client.close();
+  });
+
   it('has nothing to renew where the kubeconfig holds a token', () => {
     const user = { token: 't' };
     const source = createCredentialSource(
-      { context: 'c', cluster: 'c', server: 'https://h', skipVerify: false, namespace: 'default', user },
+      { context: 'c', server: 'https://h', skipVerify: false, user },
       { environment: {}, now: () => 0 },
     );
     expect(source.renew()).toBe(false);

@@ -1,11 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { CredentialLookup } from '../../../../src/adapters/registry/authorization.ts';
-import {
-  createRegistryTarget,
-  type RegistryTarget,
-  type RegistryTargetSettings,
-  type RegistryTargetWarning,
+import type {
+  RegistryTarget,
+  RegistryTargetWarning,
 } from '../../../../src/adapters/registry-target/registry-target.ts';
 import type { Digest } from '../../../../src/core/digest.ts';
 import { MEDIA_TYPES } from '../../../../src/formats/oci/manifest.ts';
@@ -14,33 +12,12 @@ import type { TargetImage } from '../../../../src/ports/image-target.ts';
 import { refuse } from '../../../support/fault-registry.ts';
 import { createContent, type ImageContent, pseudoRandom } from '../../../support/image-content.ts';
 import { raised, raisedCodes } from '../../../support/raised.ts';
+import { openTarget, uploadRegistry } from '../../../support/registry-target-fixture.ts';
 import { attachmentOf, blobsOf, ELSEWHERE, HERE, streamOf, targetImage } from '../../../support/target-images.ts';
-import {
-  startUploadRegistry,
-  type UploadFault,
-  type UploadRegistry,
-  type UploadRegistryOptions,
-} from '../../../support/upload-registry.ts';
+import type { UploadFault, UploadRegistry } from '../../../support/upload-registry.ts';
 
-const RETRY = { attempts: 3, baseDelayMs: 1, maxDelayMs: 2 };
 const WEB = 'registry.example/cms/web:1.4.0';
 const SHOP = 'registry.example/cms/shop:1.4.0';
-
-async function serve(options: UploadRegistryOptions = {}): Promise<UploadRegistry> {
-  const registry = await startUploadRegistry(options);
-  onTestFinished(() => registry.close());
-  return registry;
-}
-
-function openTarget(registry: UploadRegistry, settings: Partial<RegistryTargetSettings> = {}): RegistryTarget {
-  const target = createRegistryTarget({
-    address: parseRegistryAddress(`http://${registry.host}`),
-    retry: RETRY,
-    ...settings,
-  });
-  onTestFinished(() => target.close());
-  return target;
-}
 
 const write = (target: RegistryTarget, content: ImageContent, images: readonly TargetImage[]) =>
   target.write(images, streamOf(content, blobsOf(images)));
@@ -61,7 +38,7 @@ function oneImage(reference = WEB): { content: ImageContent; image: TargetImage 
 
 describe('registry target: order and names', () => {
   it('names an image last, after its blobs, manifests and attachments', async () => {
-    const registry = await serve();
+    const registry = await uploadRegistry();
     const content = createContent();
     const root = content.index([content.image({ platform: HERE })]);
     const image = targetImage(content, WEB, root, [attachmentOf(content, root)]);
@@ -76,7 +53,7 @@ describe('registry target: order and names', () => {
   });
 
   it('keeps the path, drops the host, and puts a prefix before it', async () => {
-    const registry = await serve();
+    const registry = await uploadRegistry();
     const target = openTarget(registry, { address: parseRegistryAddress(`http://${registry.host}/closed/mirror`) });
     const content = createContent();
     const root = content.image();
@@ -93,7 +70,7 @@ describe('registry target: order and names', () => {
   });
 
   it('refuses two images of one name before it sends anything, and names them all', async () => {
-    const registry = await serve();
+    const registry = await uploadRegistry();
     const content = createContent();
     const image = (reference: string) =>
       targetImage(content, reference, content.image({ layers: [content.blob(reference)] }));
@@ -120,7 +97,7 @@ describe('registry target: blobs of several repositories', () => {
     ['reads back what the registry does not mount', { mount: false }, 2],
     ['reads back where mounting is refused', { fault: refuseAll('POST', /mount=/, 405, 'UNSUPPORTED') }, 2],
   ] as const)('%s', async (_name, options, copies) => {
-    const registry = await serve(options);
+    const registry = await uploadRegistry(options);
     const { content, images } = shared();
     await write(openTarget(registry), content, images);
     expect([...registry.tags.keys()].toSorted()).toEqual(['cms/shop:1.4.0', 'cms/web:1.4.0']);
@@ -130,7 +107,7 @@ describe('registry target: blobs of several repositories', () => {
   });
 
   it('finds a blob that another image brought, in a repository that is not written to', async () => {
-    const registry = await serve({ mount: false });
+    const registry = await uploadRegistry({ mount: false });
     const { content, images } = shared();
     const [web, shop] = images as [TargetImage, TargetImage];
     await write(openTarget(registry), content, [web]);
@@ -153,7 +130,7 @@ describe('registry target: an index that names platforms which are not carried',
   }
 
   it('stays as it is where the registry takes it', async () => {
-    const registry = await serve();
+    const registry = await uploadRegistry();
     const warnings: RegistryTargetWarning[] = [];
     const { content, image, root } = sparse(WEB);
     await write(openTarget(registry, { onWarning: (warning) => warnings.push(warning) }), content, [image]);
@@ -162,7 +139,7 @@ describe('registry target: an index that names platforms which are not carried',
   });
 
   it('is narrowed to what is carried where the registry refuses it, and that is said', async () => {
-    const registry = await serve({ sparseIndexes: false });
+    const registry = await uploadRegistry({ sparseIndexes: false });
     const warnings: RegistryTargetWarning[] = [];
     const { content, here, image, root } = sparse(WEB);
     const target = openTarget(registry, { onWarning: (warning) => warnings.push(warning) });
@@ -186,7 +163,7 @@ describe('registry target: an index that names platforms which are not carried',
   });
 
   it('is an error where the reference accepts no other digest; other images get their names', async () => {
-    const registry = await serve({ sparseIndexes: false });
+    const registry = await uploadRegistry({ sparseIndexes: false });
     const { content, image } = sparse(`registry.example/cms/web:1@sha256:${'0'.repeat(64)}`);
     const pinned = { ...image, reference: `registry.example/cms/web:1@${image.digest}` };
     const shop = targetImage(content, SHOP, content.image());
@@ -196,7 +173,7 @@ describe('registry target: an index that names platforms which are not carried',
   });
 
   it('is narrowed at each level', async () => {
-    const registry = await serve({ sparseIndexes: false });
+    const registry = await uploadRegistry({ sparseIndexes: false });
     const content = createContent();
     const here = content.image({ platform: HERE });
     const elsewhere = content.image({ platform: ELSEWHERE });
@@ -214,7 +191,7 @@ describe('registry target: attachments', () => {
   it.each([true, false])(
     'are found by the referrers API (%s) or under the tag that stands for it',
     async (referrers) => {
-      const registry = await serve({ referrers });
+      const registry = await uploadRegistry({ referrers });
       const content = createContent();
       const root = content.image();
       const first = attachmentOf(content, root);
@@ -238,7 +215,7 @@ describe('registry target: attachments', () => {
   );
 
   it("get cosign's tag, unless there are signatures which the bundle does not know", async () => {
-    const registry = await serve();
+    const registry = await uploadRegistry();
     const content = createContent();
     const root = content.image();
     const payload = { critical: { image: { 'docker-manifest-digest': root.digest } } };
@@ -272,7 +249,7 @@ describe('registry target: what a registry says no to', () => {
     [400, 'NAME_INVALID', 'what a name', 'REGISTRY_FAILED'],
   ])('HTTP %i %s (%s) is %s: found by the check, and once by a write', async (status, code, message, expected) => {
     const fault = refuseAll('POST', /uploads/, status, code, message);
-    const registry = await serve({ fault });
+    const registry = await uploadRegistry({ fault });
     const { content, image } = oneImage();
     const target = openTarget(registry);
     const found = await target.check({ images: [image] });
@@ -286,7 +263,7 @@ describe('registry target: what a registry says no to', () => {
   });
 
   it('does not believe a registry that took a blob under another digest', async () => {
-    const registry = await serve({
+    const registry = await uploadRegistry({
       fault(request, response) {
         if (request.method !== 'PUT' || !request.url?.includes('/uploads/')) return undefined;
         request.resume();
@@ -301,7 +278,7 @@ describe('registry target: what a registry says no to', () => {
   });
 
   it('does not believe a tag whose digest is right and whose bytes are not, nor a blob of another length', async () => {
-    const registry = await serve();
+    const registry = await uploadRegistry();
     const { content, image } = oneImage();
     const target = openTarget(registry);
     await write(target, content, [image]);
@@ -313,7 +290,7 @@ describe('registry target: what a registry says no to', () => {
   });
 
   it('says that nothing may be removed', async () => {
-    const registry = await serve({ fault: refuseAll('DELETE', /manifests/, 405, 'UNSUPPORTED') });
+    const registry = await uploadRegistry({ fault: refuseAll('DELETE', /manifests/, 405, 'UNSUPPORTED') });
     const { content, image } = oneImage();
     const target = openTarget(registry);
     await write(target, content, [image]);
@@ -321,7 +298,7 @@ describe('registry target: what a registry says no to', () => {
   });
 
   it('leaves nothing behind after a check', async () => {
-    const registry = await serve();
+    const registry = await uploadRegistry();
     const target = openTarget(registry);
     expect(await target.check({ images: [{ reference: WEB }, { reference: SHOP }] })).toEqual([]);
     expect(registry.uploads.size).toBe(0);
@@ -332,7 +309,7 @@ describe('registry target: what a registry says no to', () => {
   });
 
   it('wants http:// in front of an address without TLS, and says it in the words of the command line', async () => {
-    const registry = await serve();
+    const registry = await uploadRegistry();
     const target = openTarget(registry, { address: parseRegistryAddress(registry.host) });
     const [problem] = await target.check();
     expect(problem?.code).toBe('REGISTRY_UNTRUSTED');
@@ -345,7 +322,7 @@ describe('registry target: where an upload goes on', () => {
     ['a path', (path: string) => path],
     ['a path with a query', (path: string) => `${path}?_state=a%20b&x=%2F`],
   ])('at %s, as it was given', async (_name, location) => {
-    const registry = await serve({ location });
+    const registry = await uploadRegistry({ location });
     const { content, image } = oneImage();
     await write(openTarget(registry), content, [image]);
     const puts = registry.requests.filter(({ method, path }) => method === 'PUT' && path.includes('/uploads/'));
@@ -356,7 +333,7 @@ describe('registry target: where an upload goes on', () => {
   });
 
   it('at no other host without TLS, and never with our credentials', async () => {
-    const storage = await serve({
+    const storage = await uploadRegistry({
       fault(request, response) {
         request.resume();
         response.writeHead(201).end();
@@ -364,7 +341,7 @@ describe('registry target: where an upload goes on', () => {
       },
     });
     const elsewhere = (path: string) => `http://${storage.host}${path}?signature=state-secret`;
-    const registry = await serve({
+    const registry = await uploadRegistry({
       location: elsewhere,
       fault: (request, response) =>
         request.headers.authorization === undefined &&
@@ -380,14 +357,14 @@ describe('registry target: where an upload goes on', () => {
   });
 
   it('where it came from, when the registry does not know its port', async () => {
-    const registry: UploadRegistry = await serve({ location: (path) => `http://127.0.0.1${path}` });
+    const registry: UploadRegistry = await uploadRegistry({ location: (path) => `http://127.0.0.1${path}` });
     const { content, image } = oneImage();
     await write(openTarget(registry), content, [image]);
     expect(registry.tags.size).toBe(1);
   });
 
   it('not where a redirect leads', async () => {
-    const registry = await serve({
+    const registry = await uploadRegistry({
       fault(request, response) {
         if (request.method !== 'PUT') return undefined;
         request.resume();
@@ -410,7 +387,7 @@ describe('registry target: tokens', () => {
       const challenge = `Bearer realm="http://${request.headers.host}/token",service="registry.example",scope="${scope}"`;
       return refuse(response, 401, 'UNAUTHORIZED', { 'www-authenticate': challenge });
     };
-    const registry = await serve({
+    const registry = await uploadRegistry({
       fault(request, response) {
         const url = new URL(request.url ?? '', 'http://registry.invalid');
         if (url.pathname === '/token') {

@@ -1,42 +1,16 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { AdapterError } from '../../../../src/adapters/errors.ts';
-import {
-  createRegistryTarget,
-  type RegistryTarget,
-  type RegistryTargetSettings,
-} from '../../../../src/adapters/registry-target/registry-target.ts';
+import type { RegistryTargetSettings } from '../../../../src/adapters/registry-target/registry-target.ts';
 import type { Digest } from '../../../../src/core/digest.ts';
-import { parseRegistryAddress } from '../../../../src/formats/oci/registry-address.ts';
 import type { TargetImage } from '../../../../src/ports/image-target.ts';
 import { refuse } from '../../../support/fault-registry.ts';
 import { createContent, type ImageContent, pseudoRandom } from '../../../support/image-content.ts';
+import { openTarget, RETRY, uploadRegistry } from '../../../support/registry-target-fixture.ts';
 import { blobsOf, streamOf, targetImage } from '../../../support/target-images.ts';
-import {
-  startUploadRegistry,
-  type UploadFault,
-  type UploadRegistry,
-  type UploadRegistryOptions,
-} from '../../../support/upload-registry.ts';
+import type { UploadFault, UploadRegistry } from '../../../support/upload-registry.ts';
 
 const MIB = 1024 * 1024;
-const RETRY = { attempts: 4, baseDelayMs: 1, maxDelayMs: 2 };
 const WEB = 'registry.example/cms/web:1.4.0';
-
-async function serve(options: UploadRegistryOptions = {}): Promise<UploadRegistry> {
-  const registry = await startUploadRegistry(options);
-  onTestFinished(() => registry.close());
-  return registry;
-}
-
-function openTarget(registry: UploadRegistry, settings: Partial<RegistryTargetSettings> = {}): RegistryTarget {
-  const target = createRegistryTarget({
-    address: parseRegistryAddress(`http://${registry.host}`),
-    retry: RETRY,
-    ...settings,
-  });
-  onTestFinished(() => target.close());
-  return target;
-}
 
 let random: Uint8Array = new Uint8Array();
 
@@ -104,7 +78,7 @@ const ranges = (registry: UploadRegistry) => sentTo(registry, 'PATCH').map(({ he
 
 describe('registry target: a blob in parts', () => {
   it('sends a small blob in one request, and a large one in parts that grow once they are known to be taken', async () => {
-    const registry = await serve();
+    const registry = await uploadRegistry();
     await push(registry, 40 * MIB);
     expect(ranges(registry)).toEqual([
       `0-${8 * MIB - 1}`,
@@ -117,7 +91,7 @@ describe('registry target: a blob in parts', () => {
 
   it.each([1, 2, 3])('goes on where the registry stands after part %i broke off', async (number) => {
     const cut = 3 * MIB + 123;
-    const registry = await serve({ fault: once(isPatch, number, () => ({ cutAfterBytes: cut })) });
+    const registry = await uploadRegistry({ fault: once(isPatch, number, () => ({ cutAfterBytes: cut })) });
     await push(registry, 34 * MIB);
     const [first, second] = ranges(registry).slice(number - 1, number + 1) as [string, string];
     expect(Number(second.split('-')[0])).toBe(Number(first.split('-')[0]) + cut);
@@ -125,12 +99,12 @@ describe('registry target: a blob in parts', () => {
   });
 
   it.each([0, 1])('tells an upload of %i bytes from the other, which registries write alike', async (bytes) => {
-    const registry = await serve({ fault: once(isPatch, 1, () => ({ cutAfterBytes: bytes })) });
+    const registry = await uploadRegistry({ fault: once(isPatch, 1, () => ({ cutAfterBytes: bytes })) });
     await push(registry, 17 * MIB);
   });
 
   it('sends a part again that was answered with an error, and not what came before', async () => {
-    const registry = await serve({
+    const registry = await uploadRegistry({
       fault: once(isPatch, 2, (request, response) => {
         request.resume();
         return refuse(response, 500, 'UNKNOWN');
@@ -141,15 +115,15 @@ describe('registry target: a blob in parts', () => {
   });
 
   it('takes an answer that was lost for what it was', async () => {
-    const registry = await serve({ fault: once(isPatch, 2, () => 'answer-lost') });
+    const registry = await uploadRegistry({ fault: once(isPatch, 2, () => 'answer-lost') });
     await push(registry, 20 * MIB);
     expect(ranges(registry)).toHaveLength(3);
   });
 
   it('asks whether a blob is there when the answer to its end was lost', async () => {
-    const registry = await serve({ fault: once(isCommit, 1, () => 'answer-lost') });
+    const registry = await uploadRegistry({ fault: once(isCommit, 1, () => 'answer-lost') });
     await push(registry, 20 * MIB);
-    const small = await serve({ fault: once(isCommit, 1, () => 'answer-lost') });
+    const small = await uploadRegistry({ fault: once(isCommit, 1, () => 'answer-lost') });
     await push(small, 1000);
     for (const { requests } of [registry, small]) {
       expect(requests.filter(({ method, path }) => isCommit(method, path))).toHaveLength(2);
@@ -157,7 +131,7 @@ describe('registry target: a blob in parts', () => {
   });
 
   it('begins anew when the registry forgot an upload of which all is still here', async () => {
-    const registry: UploadRegistry = await serve({
+    const registry: UploadRegistry = await uploadRegistry({
       fault: once(isPatch, 2, () => {
         registry.uploads.clear();
         return undefined;
@@ -168,7 +142,7 @@ describe('registry target: a blob in parts', () => {
   });
 
   it('says that an upload was lost of which the start is gone, sends the other blobs, and the next write mends it', async () => {
-    const registry: UploadRegistry = await serve({
+    const registry: UploadRegistry = await uploadRegistry({
       fault: once(isPatch, 4, () => {
         registry.uploads.clear();
         return undefined;
@@ -189,7 +163,7 @@ describe('registry target: a blob in parts', () => {
 
   it.each([413, 1])('sends less at once where a proxy allows no more (from status or length %i)', async (kind) => {
     const limit = kind === 413 ? 3 * MIB : MIB;
-    const registry = await serve({
+    const registry = await uploadRegistry({
       fault(request, response) {
         if (Number(request.headers['content-length'] ?? 0) <= limit) return undefined;
         request.resume();
@@ -200,7 +174,7 @@ describe('registry target: a blob in parts', () => {
   });
 
   it('says so where nothing is small enough', async () => {
-    const registry = await serve({
+    const registry = await uploadRegistry({
       fault(request, response) {
         if (Number(request.headers['content-length'] ?? 0) <= 1000) return undefined;
         request.resume();
@@ -211,7 +185,7 @@ describe('registry target: a blob in parts', () => {
   });
 
   it.each([405, 400, 501])('sends a blob in one request where parts are refused with %i', async (status) => {
-    const registry = await serve({
+    const registry = await uploadRegistry({
       fault(request, response) {
         if (request.method !== 'PATCH') return undefined;
         request.resume();
@@ -229,7 +203,7 @@ describe('registry target: a blob in parts', () => {
   });
 
   it('finds out for several blobs at once that parts are refused', async () => {
-    const registry = await serve({
+    const registry = await uploadRegistry({
       fault(request, response) {
         if (request.method !== 'PATCH') return undefined;
         request.resume();
@@ -245,19 +219,19 @@ describe('registry target: a blob in parts', () => {
   });
 
   it('sends parts as long as the registry wants them', async () => {
-    const registry = await serve({ headers: { 'oci-chunk-min-length': String(12 * MIB) } });
+    const registry = await uploadRegistry({ headers: { 'oci-chunk-min-length': String(12 * MIB) } });
     await push(registry, 40 * MIB);
     for (const range of ranges(registry).slice(0, -1)) {
       const [from, to] = (range ?? '').split('-').map(Number) as [number, number];
       expect(to - from + 1).toBeGreaterThanOrEqual(12 * MIB);
     }
-    const greedy = await serve({ headers: { 'oci-chunk-min-length': String(100 * MIB) } });
+    const greedy = await uploadRegistry({ headers: { 'oci-chunk-min-length': String(100 * MIB) } });
     await push(greedy, 40 * MIB);
     expect(sentTo(greedy, 'PATCH')).toEqual([]);
   });
 
   it('gives up after as many failures as it may, and closes the upload', async () => {
-    const registry = await serve({
+    const registry = await uploadRegistry({
       fault(request, response) {
         if (request.method !== 'PATCH') return undefined;
         request.resume();
@@ -271,13 +245,13 @@ describe('registry target: a blob in parts', () => {
   });
 
   it('does not wait for ever for a registry that says nothing', async () => {
-    const registry = await serve({ fault: (request) => request.method === 'PATCH' });
+    const registry = await uploadRegistry({ fault: (request) => request.method === 'PATCH' });
     const settings = { headersTimeoutMs: 100, retry: { ...RETRY, attempts: 2 } };
     expect((await failure(push(registry, 20 * MIB, settings))).code).toBe('REGISTRY_TIMEOUT');
   });
 
   it('tries again where it came too often', async () => {
-    const registry = await serve({
+    const registry = await uploadRegistry({
       fault: once(isPatch, 1, (request, response) => {
         request.resume();
         return refuse(response, 429, 'TOOMANYREQUESTS', { 'retry-after': '3600' });
@@ -289,7 +263,7 @@ describe('registry target: a blob in parts', () => {
   it('ends at once when it is stopped, with the reason, and closes the upload', async () => {
     const stop = new AbortController();
     const reason = new Error('stopped by the test');
-    const registry = await serve({
+    const registry = await uploadRegistry({
       fault(request) {
         if (request.method !== 'PATCH') return undefined;
         stop.abort(reason);
@@ -308,7 +282,7 @@ describe('registry target: what is in memory and under way', () => {
     const open = Promise.withResolvers<void>();
     let read = 0;
     let waiting = 0;
-    const registry = await serve({
+    const registry = await uploadRegistry({
       fault(request) {
         if (request.method === 'PATCH' && waiting === 0) {
           waiting = 1;
@@ -345,7 +319,7 @@ describe('registry target: what is in memory and under way', () => {
   it('sends eight small blobs at once, and no more', async () => {
     const held: (() => void)[] = [];
     let most = 0;
-    const registry = await serve({
+    const registry = await uploadRegistry({
       async fault(request) {
         if (request.method !== 'POST') return undefined;
         const { promise, resolve } = Promise.withResolvers<void>();

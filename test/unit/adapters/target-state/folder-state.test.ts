@@ -55,6 +55,14 @@ describe('in a folder', () => {
     expect(await readdir(join(folder, 'documents'))).toEqual(['key.document']);
   });
 
+  test('a lock that cannot be described is not kept', async () => {
+    const { state, folder } = await open();
+    await mkdir(join(folder, 'holder.json'), { recursive: true });
+    expect(await raised(() => state.lock('first', { waitMs: 0 }))).toMatchObject({ code: 'FILE_UNWRITABLE' });
+    await rm(join(folder, 'holder.json'), { recursive: true });
+    await using _lock = await state.lock('second', { waitMs: 0 });
+  });
+
   test('a lock whose file is gone says so', async () => {
     const { state, folder } = await open();
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });

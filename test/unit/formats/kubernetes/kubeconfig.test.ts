@@ -24,10 +24,8 @@ describe('accessOf', () => {
   it('gives the current context', () => {
     expect(access({})).toEqual({
       context: 'here',
-      cluster: 'c',
       server: 'https://10.0.0.1:6443',
       skipVerify: false,
-      namespace: 'default',
       user: { token: 't' },
     });
   });
@@ -36,13 +34,12 @@ describe('accessOf', () => {
     const cluster =
       `server: https://h, certificate-authority-data: ${PEM}, certificate-authority: ca.crt, tls-server-name: name, ` +
       'proxy-url: http://proxy:3128, insecure-skip-tls-verify: true';
-    expect(access({ cluster, context: 'namespace: cms' })).toMatchObject({
+    expect(access({ cluster })).toMatchObject({
       server: 'https://h',
       authority: { bytes: Buffer.from('pem') },
       serverName: 'name',
       proxyUrl: 'http://proxy:3128',
       skipVerify: true,
-      namespace: 'cms',
     });
   });
 
