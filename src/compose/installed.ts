@@ -93,8 +93,9 @@ export function openReleases(
   return createReleases({
     kubernetes,
     helmPath,
-    kubeconfigPath: kubeconfigPaths.join(delimiter),
-    context: kubernetes.context,
+    ...(kubeconfigPaths.length > 0
+      ? { kubeconfigPath: kubeconfigPaths.join(delimiter), context: kubernetes.context }
+      : {}),
     searchPath: env.PATH ?? '',
     environment: definedOnly(env),
     temporaryFolder,

@@ -1,13 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { kubectl } from '../support/cluster.ts';
 import { imageOnNode } from '../support/node-image.ts';
+import { succeed } from '../support/program.ts';
 import { raised } from '../support/raised.ts';
 import { releasesFixture } from '../support/releases-fixture.ts';
 
 type Fixture = Awaited<ReturnType<typeof releasesFixture>>;
+
+const POD_PROGRAM = join(import.meta.dirname, '../support/pod-history.ts');
 
 const color = (value: string) => ({
   'color.yaml': `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: color }\ndata: { color: ${value} }\n`,
@@ -94,6 +98,28 @@ describe('a release', () => {
     ]);
     expect(await releases.uninstall(name, 60_000)).toBe(true);
     expect([await releases.status(name), await colorOf(fixture)]).toEqual([undefined, undefined]);
+  });
+
+  test('is read in a Pod by its service account, without a kubeconfig', async () => {
+    const { namespace, folder, upgrade } = await releasesFixture();
+    await upgrade(color('red'));
+    const inNamespace = ['--namespace', namespace];
+    await kubectl([...inNamespace, 'create', 'serviceaccount', 'reader']);
+    const reader = `--serviceaccount=${namespace}:reader`;
+    await kubectl([...inNamespace, 'create', 'rolebinding', 'reader', '--clusterrole=admin', reader]);
+    // What the kubelet puts into a Pod.
+    const view = await kubectl(['config', 'view', '--minify', '--raw', '--flatten', '--output', 'json']);
+    const { cluster } = JSON.parse(view).clusters[0];
+    await writeFile(join(folder, 'ca.crt'), Buffer.from(cluster['certificate-authority-data'], 'base64'));
+    await writeFile(join(folder, 'token'), await kubectl([...inNamespace, 'create', 'token', 'reader']));
+    const { hostname, port } = new URL(cluster.server);
+    const env = { HOME: folder, KUBECONFIG: '', KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port };
+    const enter = `account=/run/secrets/kubernetes.io/serviceaccount
+      mount -t tmpfs tmpfs /run && mkdir -p "$account" && cp "$0/ca.crt" "$0/token" "$account" && exec "$@"`;
+    const command = ['bash', '-euc', enter, folder, process.execPath, POD_PROGRAM, namespace, folder];
+    expect(JSON.parse(await succeed('unshare', ['--mount', ...command], { env }))).toMatchObject([
+      { revision: 1, status: 'deployed' },
+    ]);
   });
 
   test('takes back fields that somebody else wrote', async () => {

@@ -8,9 +8,10 @@ import { endOfHelm, type HelmEnd, runHelm } from '../helm/helm-process.ts';
 export interface ClusterHelmSettings {
   /** The program: an absolute path, or a name that is found on `searchPath`. */
   readonly helmPath: string;
-  /** As in KUBECONFIG: one file, or several with the system's separator between them. */
-  readonly kubeconfigPath: string;
-  readonly context: string;
+  /** As in KUBECONFIG: one file, or several with the system's separator between them. Without it helm uses its Pod's account. */
+  readonly kubeconfigPath?: string;
+  /** One of the kubeconfig's. A Pod has none. */
+  readonly context?: string;
   /** PATH, for credential plugins. */
   readonly searchPath: string;
   /** What credential plugins may need (HOME, proxies, a cloud's profile). Helm's own variables in it do not count. */
@@ -26,7 +27,7 @@ export interface HelmCall {
   readonly timeoutMs: number;
 }
 
-/** Helm against one context of a kubeconfig. */
+/** Helm against one context of a kubeconfig, or the cluster whose Pod this is. */
 export interface ClusterHelm {
   /** Runs helm to its end, whatever that is; see `endOfHelm`. */
   end(call: HelmCall, options?: { readonly signal?: AbortSignal }): Promise<HelmEnd>;
@@ -63,7 +64,8 @@ export function createClusterHelm(settings: ClusterHelmSettings): ClusterHelm {
           });
         }
         const given = call.values === undefined ? [] : ['--values', values];
-        const args = [...call.arguments, ...given, '--kube-context', settings.context];
+        const context = settings.context === undefined ? [] : ['--kube-context', settings.context];
+        const args = [...call.arguments, ...given, ...context];
         return await endOfHelm({ ...run, arguments: args, timeoutMs: call.timeoutMs, graceMs: GRACE_MS }, options);
       } finally {
         await rm(folder, { recursive: true, force: true });
@@ -81,6 +83,6 @@ function environmentOf(settings: ClusterHelmSettings, folder: string): Record<st
     TMPDIR: folder,
     ...Object.fromEntries(given),
     ...own,
-    KUBECONFIG: settings.kubeconfigPath,
+    KUBECONFIG: settings.kubeconfigPath ?? '',
   };
 }
