@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,6 +12,7 @@ import { recipes } from '../../scripts/images/recipes.ts';
 import { scanLayer } from '../../src/adapters/packages/scan-layer.ts';
 import { hexOf } from '../../src/core/digest.ts';
 import type { Descriptor } from '../../src/formats/oci/types.ts';
+import { freePort } from '../support/free-port.ts';
 import {
   ending,
   removeRoot,
@@ -131,7 +131,7 @@ describe('pause', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)('waits until %s, then ends well', async (signal) => {
     const child = spawn(join(images.pause.root, 'pause'), { stdio: ['ignore', 'pipe', 'pipe'] });
     const ended = ending(child);
-    expect(await Promise.race([ended, sleep(500, 'waiting')])).toBe('waiting');
+    expect(await Promise.race([ended, sleep(2000, 'waiting')])).toBe('waiting');
     child.kill(signal);
     expect(await ended).toMatchObject({ status: 0, output: '' });
   });
@@ -333,17 +333,4 @@ async function openLog(name: string): Promise<number> {
   const log = openSync(join(folder, name), 'w');
   await chmod(join(folder, name), 0o666);
   return log;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((done, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === 'object' && address !== null ? done(address.port) : reject(new Error('no port')),
-      );
-    });
-  });
 }

@@ -1,11 +1,11 @@
 /** How the database is reached: every sslmode, passwords from every place, poolers, standbys, servers that come up late. */
 import { execFileSync } from 'node:child_process';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { composeDatabase, type DatabaseRequest } from '../../src/compose/migrate.ts';
+import { freePort } from '../support/free-port.ts';
 import { startPooler } from '../support/postgres-pooler.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { portolan } from '../support/program.ts';
@@ -61,16 +61,6 @@ function certificate(name: string, subject: string, alternative: string): void {
     ],
     { stdio: 'ignore' },
   );
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }
 
 /** Whether the connection is encrypted, as the server sees it. */

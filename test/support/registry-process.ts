@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from './free-port.ts';
 
 export interface RegistryProcess {
   /** `127.0.0.1:PORT`; plain HTTP. */
@@ -12,7 +12,7 @@ export interface RegistryProcess {
 
 const PROGRAM = 'registry';
 const START_ATTEMPTS = 3;
-const READY_TRIES = 200;
+const READY_TRIES = 1200;
 
 /** The distribution project's registry, from PATH, with its storage in `folder`. `settings` are added to its configuration. */
 export async function startRegistryProcess(
@@ -62,17 +62,4 @@ async function isReady(host: string, child: ChildProcess): Promise<boolean> {
     await sleep(50);
   }
   return false;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port')),
-      );
-    });
-  });
 }
