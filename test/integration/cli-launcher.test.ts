@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
+import { goOn, waitUntilStopped } from '../support/program.ts';
 
 const root = join(import.meta.dirname, '../..');
 let folder = '';
@@ -85,13 +86,13 @@ describe('scripts/portolan', () => {
   });
 
   test('the process that was started is the program itself, so that signals reach it', async () => {
-    const child = spawn(join(root, 'scripts/portolan'), ['help', 'codes'], { stdio: ['ignore', 'pipe', 'ignore'] });
-    // Stopped at its first output, so that it can be looked at while it lives.
-    await once(child.stdout, 'data');
-    child.kill('SIGSTOP');
+    // It stops itself as soon as it is there, so that it can be looked at while it lives.
+    const stop = "if (process.argv[1]?.endsWith('/main.ts')) process.kill(process.pid, 'SIGSTOP')";
+    const env = { ...process.env, NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(stop)}` };
+    const child = spawn(join(root, 'scripts/portolan'), ['--version'], { env, stdio: 'ignore' });
+    await waitUntilStopped({ child });
     const program = readFileSync(`/proc/${child.pid}/cmdline`, 'utf8').split('\0');
-    child.kill('SIGCONT');
-    child.stdout.resume();
+    goOn({ child });
     await once(child, 'close');
     expect(program).toContain(join(root, 'src/cli/main.ts'));
   });

@@ -251,12 +251,18 @@ describe('containerd on a bad day', () => {
 
   it('hangs in the middle: it is given up in time, and the next write converges', async () => {
     const { containerd } = await raise();
-    const limits = { answerMs: 1500, stallMs: 1500 };
+    // Long enough for a busy machine to get to the pause.
+    const limits = { answerMs: 10_000, stallMs: 10_000 };
     const impatient = createContainerdTarget({ ...containerd.options, limits });
     const { content, image } = await oneImage(8 * MIB);
-    const midst = midway(image, () => containerd.pause());
+    let isPaused = false;
+    const midst = midway(image, () => {
+      isPaused = true;
+      containerd.pause();
+    });
     try {
       expect(await codeOf(send(impatient, content, image, midst))).toBe('CONTAINERD_TIMEOUT');
+      expect(isPaused).toBe(true);
       expect(await codeOf(impatient.survey([image]))).toBe('CONTAINERD_TIMEOUT');
     } finally {
       containerd.resume();

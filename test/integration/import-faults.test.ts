@@ -32,6 +32,13 @@ beforeAll(async () => {
 });
 afterAll(() => publisher?.dispose());
 
+/** Lets the system read the files of a folder from their disk again. */
+async function forgetCached(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) await succeed('dd', [`if=${join(entry.parentPath, entry.name)}`, 'iflag=nocache', 'count=0']);
+  }
+}
+
 /** A closed side without a cluster: a folder for the images and one for what Portolan remembers. */
 async function closedSide(parent?: string) {
   const folder = parent ?? (await mkdtemp(publisher.at('closed-')));
@@ -123,7 +130,7 @@ describe('the stick', () => {
     if (how === 'unmounted') await succeed('umount', ['--lazy', stick]);
     else {
       await truncate(image, 4096);
-      await writeFile('/proc/sys/vm/drop_caches', '3');
+      await forgetCached(stick);
     }
     goOn(running);
     const ended = await running.ended;

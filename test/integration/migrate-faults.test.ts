@@ -223,11 +223,20 @@ test('interrupted while a server does not answer: at once', async () => {
 
 describe('two runs at once', () => {
   test('the second waits, names the holder, and finds everything done', async () => {
-    const slow = [moduleOf('core', { ...FILES, '6_slow.sql': 'select pg_sleep(1);' })];
+    await sql('create schema test; create table test.go ()');
+    // Goes on when the second has said that it waits.
+    const loop = 'while not exists (select from test.go) loop perform pg_sleep(0.05); end loop;';
+    const slow = [moduleOf('core', { ...FILES, '6_slow.sql': `do $$ begin ${loop} end $$;` })];
     const start = (onEvent: (event: MigrationEvent) => void) =>
       applyMigrations({ modules: slow, mode: 'expand' }, { database: databaseOf(server.url(name)) }, { onEvent });
     const events: MigrationEvent[] = [];
-    const reports = await Promise.all([start((event) => events.push(event)), start((event) => events.push(event))]);
+    const told: Promise<unknown>[] = [];
+    const onEvent = (event: MigrationEvent) => {
+      events.push(event);
+      if (event.kind === 'waiting-for-lock') told.push(sql('insert into test.go default values'));
+    };
+    const reports = await Promise.all([start(onEvent), start(onEvent)]);
+    await Promise.all(told);
     expect(reports.map(({ applied }) => applied.length).sort()).toEqual([0, 5]);
     const waits = events.filter(({ kind }) => kind === 'waiting-for-lock');
     expect(waits).toEqual([

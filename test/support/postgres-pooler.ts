@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,6 +8,8 @@ export interface Pooler extends AsyncDisposable {
   /** The folder of its socket, port 6432. */
   readonly folder: string;
 }
+
+const READY_TRIES = 1200;
 
 /** PgBouncer in front of a server. */
 export async function startPooler(
@@ -38,7 +41,10 @@ export async function startPooler(
     );
     child.once('close', () => resolve());
   });
-  await Promise.race([ended, sleep(1000)]);
+  for (let tries = 0; tries < READY_TRIES && child.exitCode === null; tries += 1) {
+    if (existsSync(join(folder, '.s.PGSQL.6432'))) break;
+    await Promise.race([ended, sleep(50)]);
+  }
   return {
     folder,
     async [Symbol.asyncDispose]() {
