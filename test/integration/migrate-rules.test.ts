@@ -293,13 +293,14 @@ describe('what a file sets does not reach the next one, or the ledger', () => {
       core({
         '1_a.sql':
           'create schema s; grant usage, create on schema s to humble; set search_path = s; set role humble; create table x ();',
-        '2_b.sql': 'set statement_timeout = 1; create temp table t (id int); set standard_conforming_strings = off;',
-        '3_c.sql': "create temp table t (id int); create table y as select '\\' as backslash; select pg_sleep(0.05);",
+        '2_b.sql': "set statement_timeout = '1h'; create temp table t (id int); set standard_conforming_strings = off;",
+        '3_c.sql':
+          "create temp table t (id int); create table y as select '\\' as backslash, current_setting('statement_timeout') as statement_timeout;",
       }),
     ]);
     expect(report.applied).toHaveLength(3);
     expect(await sql("select tableowner from pg_tables where schemaname = 's'")).toBe('humble');
-    expect(await sql('select backslash from public.y')).toBe('\\');
+    expect(await sql('select backslash, statement_timeout from public.y')).toBe('\\|0');
     await sql('drop owned by humble; drop schema s cascade');
     await server.query('drop role humble');
   });

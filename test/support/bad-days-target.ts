@@ -17,6 +17,7 @@ import { raiseClusterDatabase } from './cluster-database.ts';
 import { type PortolanEnded, type PortolanRunning, portolan, run, startPortolan, succeed } from './program.ts';
 
 const GONE_TRIES = 80;
+const DELETE_TRIES = 6;
 const NAMESPACES = [DATABASE_NAMESPACE, RELEASES_NAMESPACE, STATE_NAMESPACE];
 
 /** Publisher, stick, database, and a closed side whose calls to the cluster go through a proxy. */
@@ -74,12 +75,10 @@ function createBadDaysTarget({ stick, home, kubeconfig }: TargetSettings) {
     sql: (statement: string): Promise<string> => query(statement),
     /** Nothing of the bundle, its data and Portolan's memory of it, but for its namespaces; the database is new. */
     async forget(): Promise<void> {
-      const gone = (namespace: string, kinds: string) =>
-        kubectl(['delete', kinds, '--namespace', namespace, '--all', '--cascade=foreground', '--wait']);
       await Promise.all([
-        gone(RELEASES_NAMESPACE, 'deployments,configmaps,secrets'),
-        gone(STATE_NAMESPACE, 'configmaps,secrets,leases'),
-        gone(DATABASE_NAMESPACE, 'jobs'),
+        deleteAll(RELEASES_NAMESPACE, 'deployments,configmaps,secrets'),
+        deleteAll(STATE_NAMESPACE, 'configmaps,secrets,leases'),
+        deleteAll(DATABASE_NAMESPACE, 'jobs'),
         query('drop schema if exists portolan cascade; drop schema public cascade; create schema public'),
       ]);
     },
@@ -92,6 +91,16 @@ function createBadDaysTarget({ stick, home, kubeconfig }: TargetSettings) {
     endState: () => endState(target),
   };
   return target;
+}
+
+/**
+ * Deletes all of these, with what belongs to them. On a busy node the garbage collector may miss that the last Pod of an object is
+ * gone: it looks again when the object is deleted once more.
+ */
+async function deleteAll(namespace: string, kinds: string): Promise<void> {
+  const all = ['delete', kinds, '--namespace', namespace, '--all', '--cascade=foreground', '--wait', '--timeout=20s'];
+  for (let tries = 1; tries < DELETE_TRIES; tries += 1) if ((await run('kubectl', all)).status === 0) return;
+  await kubectl(all);
 }
 
 export type BadDaysTarget = ReturnType<typeof createBadDaysTarget>;
