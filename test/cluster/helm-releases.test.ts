@@ -181,7 +181,8 @@ describe('a release that does not get ready', () => {
       fixture.upgrade({ ...color('red'), ...claim(volume), ...ABSENT }, { timeoutMs: 8000 }),
     );
     expect(error.code).toBe('RELEASE_FAILED');
-    expect(await fixture.releases.status(fixture.name)).toBeUndefined();
+    const said = [error, ...error.others].map(({ message, found }) => `${message} ${found ?? ''}`).join('\n');
+    expect(await fixture.releases.status(fixture.name), said).toBeUndefined();
     expect([await colorOf(fixture), await fixture.get('apps/v1', 'Deployment', 'web')]).toEqual([undefined, undefined]);
     const kept = await fixture.get('v1', 'PersistentVolumeClaim', 'files');
     expect(kept?.metadata.deletionTimestamp).toBeUndefined();
@@ -260,7 +261,7 @@ describe('a run that was killed', () => {
     await fixture.upgrade({ 'color.yaml': held });
     const abort = new AbortController();
     const running = fixture.releases.uninstall(fixture.name, 120_000, { signal: abort.signal });
-    await until(async () => (await fixture.releases.status(fixture.name))?.status === 'uninstalling', running);
+    await until(async () => (await fixture.releases.status(fixture.name))?.status === 'uninstalled', running);
     abort.abort(new Error('enough'));
     await expect(running).rejects.toThrow('enough');
     const left = await fixture.get('v1', 'ConfigMap', 'color');

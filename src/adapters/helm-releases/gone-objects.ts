@@ -7,8 +7,8 @@ import { AdapterError } from '../errors.ts';
 const PAUSE_MS = 500;
 
 /**
- * Waits until the objects of an uninstalled release are gone. Helm's own waiting may end before it has looked at a single
- * object. What nobody deleted (it is kept, or another's) is not waited for.
+ * Waits until the objects of an uninstalled release are gone: helm is told not to. What nobody deleted (it is kept, or
+ * another's) is not waited for.
  *
  * @throws AdapterError RELEASE_REFUSED naming what is still there when time is up.
  */

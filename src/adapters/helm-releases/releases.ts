@@ -61,7 +61,8 @@ export function createReleases(settings: ReleasesSettings): Releases {
     };
     if (last.status !== 'uninstalled') {
       await putClaimsAside(name, claims, kubernetes, options);
-      await run(['--keep-history', '--cascade', 'foreground', '--wait=watcher']);
+      // Its waiting for the objects may end too soon, and then takes it for a failure that they are still there.
+      await run(['--keep-history', '--cascade', 'foreground', '--wait=hookOnly']);
     }
     await awaitGone(manifest, name, kubernetes, { ...options, timeoutMs });
     await run(['--ignore-not-found']);
