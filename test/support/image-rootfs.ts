@@ -3,8 +3,8 @@
  * a process in a mount namespace of its own. As root, or in a user namespace with this user's subordinate ids.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createReadStream } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createZstdDecompress } from 'node:zlib';
@@ -40,12 +40,16 @@ export async function unpackImage(layout: string, manifest: Digest, root: string
   const document = JSON.parse(await readFile(blob(manifest), 'utf8'));
   await mkdir(root);
   for (const layer of document.layers) {
-    const tar = spawn('unshare', [...OWN_IDS, '--mount', 'tar', '-xp', '--numeric-owner', '-C', root], {
-      stdio: ['pipe', 'inherit', 'inherit'],
-    });
-    const ended = new Promise<number | null>((resolve, reject) => tar.once('close', resolve).once('error', reject));
-    await pipeline(createReadStream(blob(layer.digest)), createZstdDecompress(), tar.stdin);
-    if ((await ended) !== 0) throw new Error(`tar could not unpack ${layer.digest}`);
+    // From a file: tar may be gone before a pipe to it has been closed on this side.
+    const archive = `${root}.tar`;
+    await pipeline(createReadStream(blob(layer.digest)), createZstdDecompress(), createWriteStream(archive));
+    const { status, output } = await ending(
+      spawn('unshare', [...OWN_IDS, '--mount', 'tar', '-xpf', archive, '--numeric-owner', '-C', root], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+    );
+    await rm(archive);
+    if (status !== 0) throw new Error(`tar could not unpack ${layer.digest}: ${output}`);
   }
   const { config } = JSON.parse(await readFile(blob(document.config.digest), 'utf8'));
   return { root, config };
