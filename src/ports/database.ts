@@ -1,3 +1,5 @@
+import type { DatabaseConnection } from './database-connection.ts';
+
 /** A PostgreSQL database, as one URL names it. */
 export interface Database {
   /** For messages, without secrets: `postgres://user@host:5432/name`. */
@@ -56,4 +58,24 @@ export interface StatementFailure {
   readonly position?: number;
   /** How many statements of the script were done before. */
   readonly statementsDone: number;
+}
+
+/** A PostgreSQL server, of which a URL names one database and a user. */
+export interface DatabaseServer {
+  /** Of the URL. */
+  readonly name: string;
+  readonly user: string;
+  /**
+   * A database of the server, and how other threads and programs reach it. The password is looked up here; that there is none
+   * is no failure, since the server may ask for none.
+   *
+   * @throws AdapterError FILE_MISSING, FILE_UNREADABLE, FILE_TOO_LARGE
+   */
+  database(name: string): Promise<ReachableDatabase>;
+}
+
+export interface ReachableDatabase {
+  readonly name: string;
+  readonly database: Database;
+  readonly connection: DatabaseConnection;
 }

@@ -32,7 +32,7 @@ export function decodePem(text: string): readonly PemBlock[] | undefined {
 }
 
 /** Standard base64 with padding and without a second spelling: bits that count for nothing must be zero. */
-export function decodeBase64(text: string): Uint8Array | undefined {
+export function decodeBase64(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64');
   return bytes.toString('base64') === text ? bytes : undefined;
 }
