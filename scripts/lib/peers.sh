@@ -2,7 +2,7 @@
 # The programs that the tests, the demo and the benchmark run Portolan against. To be sourced after node.sh:
 #   peer_names               all of them
 #   peer_problem NAME        prints what is wrong with a peer; nothing when it is there and runs
-#   use_peers                puts them on PATH and sets PORTOLAN_AGE_VECTORS
+#   use_peers                puts them on PATH, PostgreSQL 15 last, and sets PORTOLAN_PEERS and PORTOLAN_AGE_VECTORS
 # scripts/peers fetches them.
 
 portolan_peers=${PORTOLAN_PEERS:-$portolan_cache/peers}
@@ -11,8 +11,8 @@ readonly AGE_VECTORS_VERSION=v0.0.0-20251208015420-e9274a7bdbfd
 
 # In the order in which they are fetched: the quick ones first.
 peer_names() {
-  printf '%s\n' age cosign crane oras helm registry skopeo jq faketime exfat age-vectors postgres cluster-host wharfie-check runc cni containerd cluster-node \
-    kubernetes
+  printf '%s\n' age cosign crane oras restic postgres-15 postgres-17 postgres-18 helm registry skopeo jq faketime zstd pgbouncer exfat age-vectors \
+    cluster-host wharfie-check runc cni containerd cluster-node versitygw minio kubernetes
 }
 
 # What a peer of several programs, or of programs of other names, brings; the folder of each within the folder of the peers.
@@ -22,6 +22,8 @@ peer_programs() {
     cni) echo cni/bridge cni/host-local cni/loopback cni/portmap ;;
     containerd) echo bin/containerd bin/containerd-shim-runc-v2 bin/ctr ;;
     wharfie-check) echo bin/wharfie-check ;;
+    minio) echo bin/minio ;;
+    versitygw) echo bin/versitygw ;;
     cluster-node) echo bin/cluster-dns bin/cluster-storage ;;
     kubernetes) echo bin/etcd bin/kube-apiserver bin/kube-controller-manager bin/kube-proxy bin/kube-scheduler bin/kubectl bin/kubelet ;;
   esac
@@ -35,6 +37,8 @@ peer_pinned() {
     containerd) echo "2.1.5-k3s1+$(module_digest containerd)" ;;
     wharfie-check) echo "0.7.0+$(module_digest archive-check)" ;;
     cluster-node) echo "1.12.4+$(module_digest node)" ;;
+    minio) echo 0.0.0-20260212201848-7aac2a2c5b7c ;;
+    versitygw) echo 1.8.0 ;;
     kubernetes) echo "1.34.4+$(module_digest kubernetes)" ;;
   esac
 }
@@ -51,6 +55,7 @@ peer_minimum() {
     cosign) echo 3.1.1 ;;
     crane) echo 0.20.7 ;;
     oras) echo 1.3.3 ;;
+    restic) echo 0.19.1 ;;
     helm) echo 4.3.1 ;;
     registry) echo 3.1.2 ;;
     *) echo 0 ;;
@@ -73,7 +78,7 @@ peer_problem() {
       [[ -f $portolan_peers/age-vectors/$AGE_VECTORS_VERSION/testdata/x25519 ]] || echo 'the age test vectors are missing'
       return
       ;;
-    skopeo | jq | faketime)
+    skopeo | jq | faketime | zstd | pgbouncer)
       "$name" --version >/dev/null 2>&1 || echo 'not on PATH'
       return
       ;;
@@ -81,8 +86,8 @@ peer_problem() {
       { command -v mkfs.exfat && command -v mount.exfat-fuse; } >/dev/null || echo 'the programs that make and mount exFAT are missing'
       return
       ;;
-    postgres)
-      [[ -n $(postgres_folder) ]] || echo 'the server programs of PostgreSQL 14 or later are missing'
+    postgres-*)
+      postgres_problem "${name#postgres-}"
       return
       ;;
   esac
@@ -123,20 +128,23 @@ at_least() {
   [[ $(printf '%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]
 }
 
-# The newest PostgreSQL server whose programs are installed, as Debian lays them out.
-postgres_folder() {
-  local folder newest=
-  for folder in /usr/lib/postgresql/1[4-9]/bin; do
-    if [[ -x $folder/postgres && -x $folder/initdb ]]; then newest=$folder; fi
+# Servers do not run as root, and what lies in root's home is out of their reach.
+postgres_home() {
+  if [[ $(id -u) == 0 ]]; then echo /var/cache/portolan/postgres; else echo "$portolan_peers/postgres"; fi
+}
+
+postgres_problem() {
+  local bin=$portolan_peers/postgres/$1/bin program
+  for program in postgres initdb pg_ctl psql pg_dump pg_restore pg_dumpall; do
+    [[ $("$bin/$program" --version 2>/dev/null) == *' (PostgreSQL) '"$1".* ]] || {
+      echo "$program of PostgreSQL $1 is missing from $bin, or does not run on this machine"
+      return
+    }
   done
-  printf '%s' "$newest"
 }
 
 use_peers() {
-  PATH=$portolan_peers/bin:$PATH
-  local folder
-  folder=$(postgres_folder)
-  [[ -z $folder ]] || PATH=$PATH:$folder
-  export PATH
+  PATH=$portolan_peers/bin:$PATH:$portolan_peers/postgres/15/bin
+  export PATH PORTOLAN_PEERS=$portolan_peers
   export PORTOLAN_AGE_VECTORS=$portolan_peers/age-vectors/$AGE_VECTORS_VERSION/testdata
 }
