@@ -15,6 +15,8 @@ export interface ConnectionSettings {
   readonly applicationName: string;
   /** For one attempt: until the server is ready for a query. */
   readonly connectTimeoutMs: number;
+  /** For who receives in a way of his own. */
+  readonly createSocket?: () => Socket;
 }
 
 const KEEPALIVE = { idleMs: 30_000, intervalMs: 10_000, count: 3 };
@@ -46,9 +48,10 @@ export async function connect(
   throw new Error('no way to connect was tried');
 }
 
-function createClient({ address, password, applicationName, connectTimeoutMs }: ConnectionSettings, ssl: Protection) {
+function createClient(settings: ConnectionSettings, ssl: Protection) {
+  const { address, password, applicationName, connectTimeoutMs } = settings;
   // Without these a peer that vanished is noticed after two hours.
-  const socket: KeptSocket = new Socket();
+  const socket: KeptSocket = settings.createSocket?.() ?? new Socket();
   socket.setKeepAlive(true, KEEPALIVE.idleMs, KEEPALIVE.intervalMs, KEEPALIVE.count);
   const client = new pg.Client({
     host: address.host,

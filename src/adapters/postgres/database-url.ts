@@ -98,3 +98,19 @@ function passwordInUrl(): AdapterError {
 function invalid(message: string, expected = FORM): AdapterError {
   return new AdapterError('DATABASE_URL_INVALID', message, { expected, hint: 'Correct --database.' });
 }
+
+/** The address as text that `parseDatabaseUrl` and libpq read: without a password, for another thread or a program. */
+export function urlOfDatabase(address: DatabaseAddress): string {
+  const { host, port, user, name, sslMode, rootCertificates, connectTimeoutMs } = address;
+  const parameters = new URLSearchParams({
+    host,
+    port: String(port),
+    user,
+    dbname: name,
+    sslmode: sslMode,
+    ...(rootCertificates === undefined ? {} : { sslrootcert: rootCertificates }),
+    ...(connectTimeoutMs === undefined ? {} : { connect_timeout: String(connectTimeoutMs / 1000) }),
+  });
+  // libpq reads a plus sign as it is.
+  return `postgres:///?${parameters.toString().replaceAll('+', '%20')}`;
+}
