@@ -1,4 +1,3 @@
-import { join, resolve } from 'node:path';
 import { createBlobStore } from '../adapters/blob-store/blob-store.ts';
 import { createHelmRenderer } from '../adapters/helm/renderer.ts';
 import { createSourceChain, type NamedSource } from '../adapters/images/source-chain.ts';
@@ -15,7 +14,7 @@ import { credentialFiles, proxyOf } from './registry-settings.ts';
 export interface BundleInputSettings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly progress: Progress;
-  /** Folder of blobs that were fetched or packed before; see {@link cacheFolder}. */
+  /** Folder of blobs that were fetched or packed before; see `cacheFolder` of environment.ts. */
   readonly cache: string;
   /** The helm program: a path, or a name that is looked for on PATH. */
   readonly helm: string;
@@ -26,12 +25,6 @@ export interface BundleInputSettings {
 /** What `lockBundle` and `prepareFrozen` need, and the connections to end afterwards. */
 export interface BundleInputs extends AsyncDisposable {
   readonly dependencies: LockDependencies;
-}
-
-/** Where blobs are kept between runs: `$XDG_CACHE_HOME/portolan`, else `~/.cache/portolan`. */
-export function cacheFolder(env: Readonly<Record<string, string | undefined>>, cwd: string): string {
-  const base = env.XDG_CACHE_HOME || (env.HOME ? join(env.HOME, '.cache') : undefined);
-  return base === undefined ? join(cwd, '.portolan-cache') : join(resolve(cwd, base), 'portolan');
 }
 
 export async function openBundleInputs(settings: BundleInputSettings): Promise<BundleInputs> {

@@ -1,4 +1,4 @@
-import { hostname, tmpdir, userInfo } from 'node:os';
+import { hostname, userInfo } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { createHelmRenderer } from '../adapters/helm/renderer.ts';
 import { createReleases } from '../adapters/helm-releases/releases.ts';
@@ -6,12 +6,13 @@ import { createClusterState } from '../adapters/target-state/cluster-state.ts';
 import { createFolderState } from '../adapters/target-state/folder-state.ts';
 import { findKeptProgram } from '../adapters/work-folder/kept-program.ts';
 import type { Kubernetes } from '../ports/kubernetes.ts';
-import type { Progress } from '../ports/progress.ts';
 import type { Releases } from '../ports/releases.ts';
 import type { TargetState } from '../ports/target-state.ts';
 import type { ClusterTools } from '../usecases/import/types.ts';
-import { definedOnly } from './environment.ts';
+import { defaultStateFolder, definedOnly, type Running } from './environment.ts';
 import { type ClusterOptions, type OpenedCluster, openClusterFromOptions } from './kubernetes.ts';
+
+export type { Running } from './environment.ts';
 
 /** What says where a target is and how it is reached; common to everything that works on installed bundles. */
 export interface TargetOptions {
@@ -23,24 +24,10 @@ export interface TargetOptions {
   readonly state: string | undefined;
 }
 
-export interface Running {
-  readonly progress: Progress;
-  readonly signal: AbortSignal;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly cwd: string;
-  readonly now: () => number;
-}
-
 export interface OpenedTarget extends AsyncDisposable {
   readonly state: TargetState;
   /** Absent where no cluster is asked. */
   readonly cluster?: ClusterTools & { readonly kubernetes: Kubernetes };
-}
-
-/** Where state lies when there is no cluster and no --state: root's own place, else the user's (XDG base directories). */
-function defaultStateFolder(env: Running['env']): string {
-  if (userInfo().uid === 0) return '/var/lib/portolan';
-  return join(env.XDG_STATE_HOME || join(env.HOME ?? tmpdir(), '.local', 'state'), 'portolan');
 }
 
 /** Where an import leaves the helm that its bundle carried. */

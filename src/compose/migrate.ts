@@ -1,10 +1,7 @@
 import { join } from 'node:path';
-import { openModuleArchive } from '../adapters/migration-archive/archive.ts';
 import { createDatabase, type DatabaseSettings } from '../adapters/postgres/database.ts';
 import { parseDatabaseUrl } from '../adapters/postgres/database-url.ts';
-import { createProjectFiles } from '../adapters/project-files/project-files.ts';
 import type { Database } from '../ports/database.ts';
-import { readModuleFolder } from '../usecases/migrate/read-folder.ts';
 import type { MigrationModule } from '../usecases/migrate/types.ts';
 
 export interface DatabaseRequest {
@@ -26,16 +23,21 @@ export interface DatabaseRequest {
  *
  * @throws AdapterError DATABASE_URL_INVALID
  */
-export function composeDatabase({
+export function composeDatabase(request: DatabaseRequest): Database {
+  return createDatabase(databaseSettings(request));
+}
+
+/** The same for adapters that open several databases of the server. @throws AdapterError DATABASE_URL_INVALID */
+export function databaseSettings({
   url,
   passwordFile,
   caFile,
   env,
   applicationName,
   limits,
-}: DatabaseRequest): Database {
+}: DatabaseRequest): DatabaseSettings {
   const { PGPASSWORD, PGPASSFILE, HOME } = env;
-  return createDatabase({
+  return {
     ...limits,
     address: parseDatabaseUrl(url),
     applicationName,
@@ -49,7 +51,7 @@ export function composeDatabase({
           ? { passFile: { path: join(HOME, '.pgpass'), mustExist: false } }
           : {}),
     },
-  });
+  };
 }
 
 export interface OpenedModules extends AsyncDisposable {
@@ -61,10 +63,14 @@ export async function composeModules(
   source: { readonly folder: string } | { readonly archive: readonly string[]; readonly temporaryFolder: string },
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<OpenedModules> {
+  // A backup needs the settings of a database and none of these.
+  const { createProjectFiles } = await import('../adapters/project-files/project-files.ts');
+  const { readModuleFolder } = await import('../usecases/migrate/read-folder.ts');
   const files = createProjectFiles();
   if ('folder' in source) {
     return { modules: await readModuleFolder(source.folder, files, options), [Symbol.asyncDispose]: async () => {} };
   }
+  const { openModuleArchive } = await import('../adapters/migration-archive/archive.ts');
   const archive = await openModuleArchive(source.archive, source.temporaryFolder, options);
   try {
     const modules = await readModuleFolder(archive.folder, files, options);

@@ -18,6 +18,11 @@ const PROGRAMS = [
   'ctr',
   'runc',
   'wharfie-check',
+  'pgbouncer',
+  'minio',
+  'versitygw',
+  'restic',
+  'zstd',
 ];
 
 /** Interoperability is proved with the real programs: a run without them fails before its first test. */

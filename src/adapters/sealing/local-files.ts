@@ -21,12 +21,13 @@ export interface SourceFile {
   readonly opened: BigIntStats;
 }
 
-/** Opens a file to be read. FILE_MISSING, FILE_UNREADABLE. */
-export function openSource(path: string): SourceFile {
+/** Opens a file to be read; `flags` are added to those of open(2). FILE_MISSING, FILE_UNREADABLE. */
+export function openSource(file: string | Uint8Array, flags = 0): SourceFile {
+  const path = typeof file === 'string' ? file : Buffer.from(file).toString();
   let fd: number | undefined;
   try {
     // Without O_NONBLOCK a named pipe would hang the worker here.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openSync(file as string | Buffer, constants.O_RDONLY | constants.O_NONBLOCK | flags);
     const opened = fstatSync(fd, { bigint: true });
     if (!opened.isFile()) throw new Error('it is not a regular file');
     return { fd, path, sizeBytes: Number(opened.size), opened };

@@ -27,7 +27,8 @@ export const spec = defineCommand({
   ],
   async run(context, { definition }, options) {
     const selection = parseSelection(options, context);
-    const { cacheFolder, openBundleInputs } = await import('../../compose/bundle-inputs.ts');
+    const { cacheFolder } = await import('../../compose/environment.ts');
+    const { openBundleInputs } = await import('../../compose/bundle-inputs.ts');
     const { lockBundle, saveLock } = await import('../../usecases/bundle/lock.ts');
     const path = resolve(context.cwd, definition);
     await using inputs = await openBundleInputs({

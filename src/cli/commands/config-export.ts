@@ -3,7 +3,7 @@ import { defineCommand, list } from '../arguments.ts';
 import { UsageError } from '../errors.ts';
 import { formatBytes, formatCount } from '../output-units.ts';
 import { parseObjectName, parseTableName, placeOptions, placeOptionsOf } from './config-options.ts';
-import { recipientsFileOption } from './shared-options.ts';
+import { recipientsFileOption, recipientsOption } from './shared-options.ts';
 
 export const spec = defineCommand({
   name: 'export',
@@ -21,11 +21,7 @@ export const spec = defineCommand({
     secret: list({ value: 'NS/NAME', description: 'this Secret; repeatable' }),
     release: list({ value: 'NS/NAME', description: 'the values that this Helm release was given; repeatable' }),
     table: list({ value: 'SCHEMA.NAME', description: 'all rows of this table; repeatable. Wants --database' }),
-    recipient: list({
-      short: 'r',
-      value: 'RECIPIENT',
-      description: 'age recipient that may open Secrets and values; repeatable',
-    }),
+    recipient: recipientsOption('age recipient that may open Secrets and values; repeatable'),
     recipientsFile: recipientsFileOption,
     ...placeOptions,
   },

@@ -14,11 +14,14 @@ export const trustOption = path({
   description: "the publisher's public key (cosign.pub), or trust.json; got by another way than the medium",
 });
 
-export const recipientOption = list({
-  short: 'r',
-  value: 'RECIPIENT',
-  description: 'age recipient that may open the bundle; repeatable. All classic (age1…) or all post-quantum (age1pq1…)',
-});
+/** `-r`; the description says what a recipient may open. */
+export function recipientsOption(description: string) {
+  return list({ short: 'r', value: 'RECIPIENT', description });
+}
+
+export const recipientOption = recipientsOption(
+  'age recipient that may open the bundle; repeatable. All classic (age1…) or all post-quantum (age1pq1…)',
+);
 
 export const recipientsFileOption = pathList({
   short: 'R',

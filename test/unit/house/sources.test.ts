@@ -59,8 +59,15 @@ describe('bash scripts', () => {
 
 test('every error code that is explained can happen', () => {
   const raising = typescript
-    .filter((path) => path.startsWith('src/') && !/\/(errors|error-catalogue)\.ts$/.test(path))
+    .filter((path) => path.startsWith('src/') && !/\/(errors\.ts|error-catalogue\/[\w-]+\.ts)$/.test(path))
     .map(text)
     .join('\n');
   expect(Object.keys(ERROR_CATALOGUE).filter((code) => !raising.includes(`'${code}'`))).toEqual([]);
+});
+
+test('no error code is explained twice', () => {
+  const explained = typescript
+    .filter((path) => path.startsWith('src/cli/error-catalogue/'))
+    .flatMap((path) => [...text(path).matchAll(/^ {2}([A-Z][A-Z0-9_]*): \{$/gm)].map(([, code]) => code));
+  expect(explained.toSorted()).toEqual(Object.keys(ERROR_CATALOGUE).toSorted());
 });
