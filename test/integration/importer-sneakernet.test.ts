@@ -2,32 +2,10 @@
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { blocksOf } from '../support/document-blocks.ts';
 import { buildImporter, CHECKOUT } from '../support/importer.ts';
 import { run, succeed } from '../support/program.ts';
 import { createPublisher, type Publisher } from '../support/publisher.ts';
-
-interface Block {
-  /** The heading that it stands under. */
-  readonly section: string;
-  readonly text: string;
-}
-
-/** What is indented by four blanks, and the heading above it. */
-function blocksOf(page: string): Block[] {
-  const blocks: Block[] = [];
-  let section = '';
-  let lines: string[] = [];
-  const end = () => {
-    if (lines.length > 0) blocks.push({ section, text: lines.join('\n') });
-    lines = [];
-  };
-  for (const line of [...page.split('\n'), '']) {
-    if (line.startsWith('    ')) lines.push(line.slice(4));
-    else end();
-    if (line.startsWith('## ')) section = line.slice(3);
-  }
-  return blocks;
-}
 
 /** The page imports into the k3s of its node. There is none here: the images go into a folder instead. */
 const IMPORT_INTO_A_FOLDER = { PORTOLAN_ONLY: 'images', PORTOLAN_IMAGES: 'folder=images', PORTOLAN_STATE: 'state' };

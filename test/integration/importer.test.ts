@@ -7,6 +7,7 @@ import { readElf, withoutSymbols } from '../../scripts/importer/elf.ts';
 import { placedCommands } from '../../src/cli/command-tree.ts';
 import { loadCommandTree } from '../../src/cli/program.ts';
 import { type BuiltFile, buildImporter, CHECKOUT, resultOf } from '../support/importer.ts';
+import { startPostgres } from '../support/postgres-server.ts';
 import { type Ended, run, succeed } from '../support/program.ts';
 import { createPublisher, PASSWORD, type Publisher, snapshot } from '../support/publisher.ts';
 
@@ -125,6 +126,27 @@ describe('does what the checkout does', () => {
     const { status, last } = await resultOf(importer, wrong);
     expect({ status, last }).toMatchObject({ status: 3, last: { event: 'error', code: 'BUNDLE_NOT_RIGHT' } });
   });
+});
+
+test('backs up and restores a database: its workers talk to the server themselves', async () => {
+  const server = await startPostgres();
+  try {
+    await server.query('create table notes as select n, md5(n::text) as text from generate_series(1, 20000) n');
+    const own = await ownFolder();
+    const env = { COSIGN_PASSWORD: PASSWORD, XDG_CONFIG_HOME: own, XDG_STATE_HOME: own };
+    const [key, repo] = [join(own, 'key.txt'), join(own, 'repository')];
+    const program = (...args: string[]) => succeed(importer, args, { env });
+    const [recipient = ''] = (await program('keys', 'generate', key)).trimEnd().split('\n').slice(-1);
+    const signing = ['--sign-key', publisher.at('cosign.key')];
+    await program('backup', 'init', '--repo', repo, '-r', recipient, ...signing);
+    const programs = ['--pg-bin', server.programs];
+    await program('backup', 'run', '--repo', repo, '--database', server.url(), ...signing, ...programs);
+    const target = ['--to', server.url('beside'), '--database', 'postgres', '--allow', 'superuser'];
+    await program('restore', '--repo', repo, '-i', key, ...target, ...programs);
+    expect(await server.query('select count(*) from notes', { database: 'beside' })).toContain('20000');
+  } finally {
+    await server.stop();
+  }
 });
 
 test('it needs nothing of this machine: no environment, no Node, no folder of its own', async () => {

@@ -1,15 +1,19 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { chmod, chown, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync, realpathSync } from 'node:fs';
+import { appendFile, chmod, chown, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** The server programs of PostgreSQL, as Debian lays them out. */
-function postgresPrograms(): string {
-  for (let major = 18; major >= 14; major -= 1) {
-    const folder = `/usr/lib/postgresql/${major}/bin`;
-    if (existsSync(join(folder, 'initdb')) && existsSync(join(folder, 'pg_ctl'))) return folder;
+export type PostgresMajor = 15 | 17 | 18;
+
+/** The folder of all programs of one major version, which scripts/peers fetched: a path that every account reaches. */
+export function postgresPrograms(major: PostgresMajor): string {
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+  const folder = join(process.env.PORTOLAN_PEERS ?? join(cache, 'portolan/peers'), `postgres/${major}/bin`);
+  if (!existsSync(join(folder, 'initdb'))) {
+    throw new Error(`missing: the programs of PostgreSQL ${major}. Run scripts/test, which fetches them.`);
   }
-  throw new Error('missing: the server programs of PostgreSQL 14 or later. Run scripts/test, which fetches them.');
+  return realpathSync(folder);
 }
 
 export interface PostgresServer {
@@ -17,6 +21,9 @@ export interface PostgresServer {
   query(sql: string, options?: { readonly role?: string; readonly database?: string }): Promise<string>;
   /** Runs a file as the superuser, as psql does. */
   runFile(path: string, options?: { readonly database?: string }): Promise<void>;
+  readonly major: PostgresMajor;
+  /** The folder of psql, pg_dump, pg_restore, pg_dumpall and the others of this version. */
+  readonly programs: string;
   /** Of the socket. */
   readonly folder: string;
   readonly port: number;
@@ -29,6 +36,12 @@ export interface PostgresServer {
 }
 
 export interface PostgresOptions {
+  /** 15 unless given. */
+  readonly major?: PostgresMajor;
+  /** Of postgresql.conf, for example `{ wal_level: 'minimal', max_wal_senders: 0 }`. */
+  readonly settings?: Readonly<Record<string, string | number>>;
+  /** Keeps all its files in memory (/dev/shm), for amounts of data that would wear the disk. */
+  readonly inMemory?: boolean;
   /** Listens on loopback at this port as well. */
   readonly tcpPort?: number;
   /** With TLS there; paths of PEM files. */
@@ -37,10 +50,14 @@ export interface PostgresOptions {
   readonly rules?: readonly string[];
 }
 
-/** A server of its own on a socket in a new folder below /tmp (a socket's path must be short). It trusts who reaches the socket. */
+/**
+ * A server of its own on a socket in a new folder below /tmp or /dev/shm (a socket's path must be short). It trusts who
+ * reaches the socket. Where the tests run as root, it runs as nobody.
+ */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
-  const programs = postgresPrograms();
-  const folder = await mkdtemp('/tmp/portolan-pg-');
+  const { major = 15 } = options;
+  const programs = postgresPrograms(major);
+  const folder = await mkdtemp(options.inMemory === true ? '/dev/shm/portolan-pg-' : '/tmp/portolan-pg-');
   // PostgreSQL does not run as root.
   const owner = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
   if ('uid' in owner) await chown(folder, owner.uid as number, owner.gid as number);
@@ -82,6 +99,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       const rules = [...options.rules, 'local all all trust', 'host all all 127.0.0.1/32 trust', ''];
       await writeFile(join(data, 'pg_hba.conf'), rules.join('\n'));
     }
+    const settingLines = Object.entries(options.settings ?? {}).map(
+      ([name, value]) => `${name} = '${String(value).replaceAll("'", "''")}'\n`,
+    );
+    await appendFile(join(data, 'postgresql.conf'), settingLines.join(''));
     await start();
   } catch (cause) {
     await rm(folder, { recursive: true, force: true });
@@ -97,6 +118,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     runFile: async (path, { database } = {}) => {
       await psql(['-f', path], 'postgres', database);
     },
+    major,
+    programs,
     folder,
     port,
     url: (database = 'postgres') => `postgres://postgres@/${database}?host=${folder}&port=${port}`,
