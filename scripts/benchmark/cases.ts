@@ -14,6 +14,7 @@ export interface Case {
 
 export interface Results {
   seconds(name: string): number;
+  cpuSeconds(name: string): number;
   peakMib(name: string): number;
   largestMib(name: string): number;
   filesMib(name: string): number;
@@ -35,6 +36,7 @@ export async function runCases(cases: readonly Case[], runs: number): Promise<Re
   const most = (name: string, of: (one: Measured) => number) => Math.max(...(results.get(name) ?? []).map(of));
   return {
     seconds: (name) => median((results.get(name) ?? []).map((one) => one.seconds)),
+    cpuSeconds: (name) => median((results.get(name) ?? []).map((one) => one.cpuSeconds)),
     peakMib: (name) => most(name, (one) => one.peakMib),
     largestMib: (name) => most(name, (one) => one.largestMib),
     filesMib: (name) => most(name, (one) => one.filesMib),

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 
 export interface Measured {
   readonly seconds: number;
+  /** Seconds of processor time, of the command and all that it started and waited for. */
+  readonly cpuSeconds: number;
   /** The largest sum of resident memory of the processes of one command, as sampled, in MiB. */
   readonly peakMib: number;
   /** The same of the largest process alone. */
@@ -52,16 +54,20 @@ export async function measure(
 ): Promise<Measured> {
   throwIfStopped();
   const started = performance.now();
-  const child = spawn('bash', ['-c', `set -euo pipefail; ${command}`], {
+  const child = spawn('bash', ['-c', `set -euo pipefail; trap 'times >&3' EXIT; ${command}`], {
     env: { ...process.env, ...env },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     // A group of its own, which can be ended as a whole.
     detached: true,
   });
   running = child.pid;
   const limit = setTimeout(endRunning, TIMEOUT_MS);
   const errors: string[] = [];
-  child.stderr.on('data', (part: Buffer) => {
+  let times = '';
+  child.stdio[3]?.on('data', (part: Buffer) => {
+    times += part.toString();
+  });
+  child.stderr?.on('data', (part: Buffer) => {
     if (errors.length < 100) errors.push(part.toString());
   });
   let peakKib = 0;
@@ -91,17 +97,26 @@ export async function measure(
   if (status !== 0) throw new Error(`exit status ${status}: ${command}\n${errors.join('')}`);
   return {
     seconds,
+    cpuSeconds: secondsIn(times),
     peakMib: peakKib / 1024,
     largestMib: largestKib / 1024,
     filesMib: Math.max(filesBytes, bytesIn(folders)) / MIB,
   };
 }
 
-/** A process and all that it started. */
-function processesOf(pid: number): number[] {
+/** What bash's `times` prints: `0m1.250s 0m0.080s`, a line for itself and one for its children. */
+function secondsIn(times: string): number {
+  const parts = [...times.matchAll(/(\d+)m([\d.]+)s/g)];
+  return parts.reduce((sum, [, minutes, seconds]) => sum + Number(minutes) * 60 + Number(seconds), 0);
+}
+
+/** A process and all that it started; but one that is not another program yet has its memory in common with whoever forked it. */
+function processesOf(pid: number, parentCommand?: string): number[] {
   try {
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-    return [pid, ...(children === '' ? [] : children.split(' ').flatMap((child) => processesOf(Number(child))))];
+    const below = children === '' ? [] : children.split(' ').flatMap((child) => processesOf(Number(child), command));
+    return command === parentCommand ? below : [pid, ...below];
   } catch {
     // It ended between two reads.
     return [];
@@ -118,7 +133,8 @@ function residentKib(pid: number): number {
   }
 }
 
-function bytesIn(folders: readonly string[]): number {
+/** Of all files in these folders. */
+export function bytesIn(folders: readonly string[]): number {
   let sum = 0;
   for (const folder of folders) {
     for (const name of attempt(() => readdirSync(folder, { recursive: true, encoding: 'utf8' })) ?? []) {

@@ -1,8 +1,9 @@
 /** The demo: every step is a command that a person could type, printed before it runs, and each claim is checked. */
-import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { cp, mkdir, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { $, type ProcessOutput, type ProcessPromise, which } from 'zx';
+import { demonstrateBackups } from './backup.ts';
 
 const root = resolve(import.meta.dirname, '..', '..');
 const folder = resolve(process.argv[2] ?? 'demo');
@@ -25,6 +26,8 @@ $.env = {
   ...process.env,
   // The password of the example key stands in its README: it protects nothing.
   COSIGN_PASSWORD: 'never-use-this',
+  // What a person has configured stays as it is.
+  XDG_CONFIG_HOME: join(folder, 'configuration'),
 };
 
 await prepareFolder();
@@ -69,7 +72,17 @@ await step('Import again: nothing is missing, nothing is sent', async () => {
 await step('What the closed side has now', async () => {
   await show($`${portolan} bundle status --state closed/state`);
 });
+await demonstrateBackups({ folder, portolan, keys, step, show, claim }, await postgresPrograms());
 await summary();
+
+/** Those that scripts/peers fetched, else the machine's own. A server that is run by another account reaches them by their true path. */
+async function postgresPrograms(): Promise<string | undefined> {
+  for (const place of [join(process.env.PORTOLAN_PEERS ?? '', 'postgres/17/bin'), '/usr/lib/postgresql/17/bin']) {
+    const found = await realpath(join(place, 'initdb')).catch(() => undefined);
+    if (found !== undefined) return dirname(found);
+  }
+  return undefined;
+}
 
 /** The receipt is checked against what lies in the folder. */
 async function importIntoFolder(): Promise<void> {
@@ -204,7 +217,9 @@ async function openWithStockAge(): Promise<void> {
 
 async function summary(): Promise<void> {
   const sizes = await Promise.all(
-    ['cms/.images', 'stick', 'opened'].map(async (name) => [name, await sizeOf(join(folder, name))] as const),
+    ['cms/.images', 'stick', 'opened', 'backup/store'].map(
+      async (name) => [name, await sizeOf(join(folder, name))] as const,
+    ),
   );
   process.stdout.write('\n=== Summary\n');
   for (const { step: title, seconds } of timings)
@@ -216,7 +231,7 @@ async function summary(): Promise<void> {
 
 async function sizeOf(path: string): Promise<number> {
   let total = 0;
-  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
+  for (const entry of await readdir(path, { recursive: true, withFileTypes: true }).catch(() => [])) {
     if (entry.isFile()) total += (await stat(join(entry.parentPath, entry.name))).size;
   }
   return total;

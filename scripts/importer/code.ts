@@ -10,6 +10,9 @@ import { type BuildOptions, build, type Plugin } from 'esbuild';
 /** How the sources name the module of a worker. */
 const WORKER_URL = /new URL\('(\.{1,2}\/[\w/.-]+\.ts)', import\.meta\.url\)/g;
 
+const REQUIRE_IN_MODULE =
+  "import { createRequire as requireOf } from 'node:module'; const require = requireOf(process.execPath);";
+
 export interface ProgramCode {
   readonly text: string;
   /** npm packages whose code is inside, by their folder below node_modules. */
@@ -37,6 +40,8 @@ async function bundle(
     platform: 'node',
     target: 'node24',
     format,
+    // Packages in CommonJS, such as pg, ask for Node's own modules; a module of a worker has no `require` by itself.
+    banner: { js: format === 'esm' ? REQUIRE_IN_MODULE : '' },
     // What is read first is small; names stay, for stack traces.
     minifyWhitespace: true,
     minifySyntax: true,
