@@ -69,6 +69,14 @@ async function sessions(): Promise<number> {
   return Number(rows);
 }
 
+/** That one COPY is under way: a session that is just opened, or left by a test before, is none. */
+async function isCopying(): Promise<boolean> {
+  const rows = await server.query(
+    "select count(*) from pg_stat_activity where application_name = 'portolan backup' and state = 'active' and query like 'copy (%'",
+  );
+  return rows === '1';
+}
+
 async function until(isSo: () => Promise<boolean>): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt += 1) {
     if (await isSo()) return;
@@ -160,7 +168,7 @@ describe('what goes wrong', () => {
   test('a backend that is killed in the middle is a lost connection', async () => {
     const { writer } = await collectPacks();
     const work = raised(() => writer.copy(jobOf(ENDLESS)));
-    await until(async () => (await sessions()) === 1);
+    await until(isCopying);
     await server.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'portolan backup'",
     );
@@ -218,7 +226,7 @@ describe('what goes wrong', () => {
     const { writer } = await collectPacks({}, { silenceMs: 1000 });
     const slow = 'copy (select pg_sleep(0.001), generate_series(1, 1000000)) to stdout';
     const work = raised(() => writer.copy(jobOf(slow, [], `postgres://postgres@/postgres?host=${proxy.folder}`)));
-    await until(async () => (await sessions()) === 1);
+    await until(isCopying);
     proxy.freeze();
     expect(await work).toMatchObject({ code: 'DATABASE_TIMEOUT' });
   });
@@ -235,7 +243,7 @@ describe('what goes wrong', () => {
     for (const copy of [ENDLESS, 'copy (select pg_sleep(600)) to stdout']) {
       const abort = new AbortController();
       const work = writer.copy(jobOf(copy), { signal: abort.signal });
-      await until(async () => (await sessions()) === 1);
+      await until(isCopying);
       abort.abort(new Error('enough'));
       await expect(work).rejects.toBe(abort.signal.reason);
       await until(async () => (await sessions()) === 0);
