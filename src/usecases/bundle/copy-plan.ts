@@ -1,11 +1,11 @@
 import type { Digest } from '../../core/digest.ts';
 import { PortolanError } from '../../core/errors.ts';
+import { runAll } from '../../core/run-all.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
 import type { FileTransfer } from '../../ports/file-transfer.ts';
 import type { Medium } from '../../ports/medium.ts';
 import type { Progress } from '../../ports/progress.ts';
 import { UseCaseError } from '../errors.ts';
-import { runAll } from '../run-all.ts';
 import { assertBundleFile } from './bundle-file.ts';
 import type { ReadBackTally } from './copy-read-back.ts';
 import { sweepMedium } from './medium-index.ts';

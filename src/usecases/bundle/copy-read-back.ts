@@ -1,11 +1,11 @@
 import type { Digest } from '../../core/digest.ts';
 import { PortolanError } from '../../core/errors.ts';
+import { runAll } from '../../core/run-all.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
 import type { CacheDoubt, FileTransfer, ReadBack } from '../../ports/file-transfer.ts';
 import type { Medium } from '../../ports/medium.ts';
 import type { Progress } from '../../ports/progress.ts';
 import { UseCaseError } from '../errors.ts';
-import { runAll } from '../run-all.ts';
 
 /** What was read back, and whether it came from the disk. */
 export interface ReadBackTally {

@@ -1,5 +1,6 @@
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { PortolanError } from '../../core/errors.ts';
+import { runAll } from '../../core/run-all.ts';
 import { EMPTY_BLOB, MANIFEST_MEDIA_TYPE } from '../../formats/bundle/manifest.ts';
 import { BUNDLE_ARTIFACT_TYPE } from '../../formats/bundle/media-types.ts';
 import { MEDIUM_README, MEDIUM_README_NAME } from '../../formats/bundle/medium-readme.ts';
@@ -10,7 +11,6 @@ import type { FileTransfer } from '../../ports/file-transfer.ts';
 import type { Medium } from '../../ports/medium.ts';
 import type { Progress } from '../../ports/progress.ts';
 import { UseCaseError } from '../errors.ts';
-import { runAll } from '../run-all.ts';
 import { assertFileLimit, assertSource, assertSpace, filesOf, findThere, LANES, sourceNotRight } from './copy-plan.ts';
 import { createTally, type ReadBackReport, readAllBack } from './copy-read-back.ts';
 import { collectSignatures } from './copy-signatures.ts';

@@ -1,4 +1,5 @@
 import type { Digest } from '../../core/digest.ts';
+import { runAll } from '../../core/run-all.ts';
 import { PIECE_MEDIA_TYPE } from '../../formats/bundle/media-types.ts';
 import { type PackedBlob, type PackedPiece, type PieceContent, packPieces } from '../../formats/bundle/packing.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
@@ -9,7 +10,6 @@ import type { Progress } from '../../ports/progress.ts';
 import type { PieceSegment, SealingEngine } from '../../ports/sealing.ts';
 import type { VerifiedFiles } from '../../ports/verified-files.ts';
 import { UseCaseError } from '../errors.ts';
-import { runAll } from '../run-all.ts';
 import { sweepMedium } from './medium-index.ts';
 
 export interface SealRequest {

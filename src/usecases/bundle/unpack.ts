@@ -1,4 +1,5 @@
 import type { Digest } from '../../core/digest.ts';
+import { runAll } from '../../core/run-all.ts';
 import { encodeContents } from '../../formats/bundle/contents.ts';
 import { encodeLayoutIndex, LAYOUT_MARKER } from '../../formats/oci/layout.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
@@ -8,7 +9,6 @@ import type { Progress } from '../../ports/progress.ts';
 import type { SealingEngine } from '../../ports/sealing.ts';
 import type { UnpackTarget } from '../../ports/unpack-target.ts';
 import { UseCaseError } from '../errors.ts';
-import { runAll } from '../run-all.ts';
 import { assertBundleFile, checkBundleFile } from './bundle-file.ts';
 import { type OpenedLists, openLists } from './open-lists.ts';
 import { blobNotTrue } from './read-blob.ts';

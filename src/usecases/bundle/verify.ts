@@ -1,12 +1,12 @@
 import type { Digest } from '../../core/digest.ts';
 import type { PortolanError } from '../../core/errors.ts';
+import { runAll } from '../../core/run-all.ts';
 import type { Descriptor } from '../../formats/oci/types.ts';
 import type { Trust } from '../../formats/sigstore/trust.ts';
 import type { Medium } from '../../ports/medium.ts';
 import type { Progress } from '../../ports/progress.ts';
 import type { SealingEngine } from '../../ports/sealing.ts';
 import { collect } from '../refuse.ts';
-import { runAll } from '../run-all.ts';
 import { assertBundleFile, checkBundleFile } from './bundle-file.ts';
 import { type OpenedLists, openLists } from './open-lists.ts';
 import { blobNotTrue, sealedRunsOf } from './read-blob.ts';

@@ -1,4 +1,5 @@
 import type { PortolanError } from '../../core/errors.ts';
+import { runAll } from '../../core/run-all.ts';
 import { type BlobRole, IMAGE_ROLES } from '../../formats/bundle/contents.ts';
 import type { Trust } from '../../formats/sigstore/trust.ts';
 import type { Medium } from '../../ports/medium.ts';
@@ -10,7 +11,6 @@ import { acceptedKeys, notSigned, refusedByTrust, signerNotNamed } from '../bund
 import { resolveBundle } from '../bundle/resolve-bundle.ts';
 import { checkPiece } from '../bundle/verify.ts';
 import { collect, refuseProblems } from '../refuse.ts';
-import { runAll } from '../run-all.ts';
 import type { BlobSource } from './stream-blobs.ts';
 
 export interface OpenRequest {
