@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type PostgresServer, startPostgres } from '../../test/support/postgres-server.ts';
 import { type BenchmarkTable, copyText, TABLES } from './backup-rows.ts';
 import { throwIfStopped } from './measure.ts';
+import type { Settings } from './settings.ts';
 
 /** A database of a server of its own, whose files are in memory. */
 export interface BenchmarkDatabase extends AsyncDisposable {
@@ -19,7 +20,7 @@ export interface BenchmarkDatabase extends AsyncDisposable {
   changeClustered(): Promise<void>;
   /** One row of a hundred is another one, anywhere. */
   changeAnywhere(): Promise<void>;
-  /** A day of a shop: one row of a hundred is new, some of the newest are changed, few old ones. */
+  /** A day: one row of a hundred is new, some of the newest are changed, few old ones. */
   changeByDay(): Promise<void>;
   /** An empty database for a restore, of that name. */
   createEmpty(name: string): Promise<void>;
@@ -28,12 +29,15 @@ export interface BenchmarkDatabase extends AsyncDisposable {
   assertSameAs(name: string): Promise<void>;
 }
 
-const NAME = 'shop';
+const NAME = 'publisher';
 /** COPY text at scale 1. */
 const TEXT_BYTES = 1_900_000_000;
 
-/** So many bytes of rows as `scale` says; 1 makes a database of about 2.4 GB with its indexes. */
-export async function createDatabase(scale: number): Promise<BenchmarkDatabase> {
+/** So many bytes of rows as `scale` says; 1 makes a database of about 2.1 GB with its indexes. */
+export async function createDatabase({
+  scale,
+  shortRows,
+}: Pick<Settings, 'scale' | 'shortRows'>): Promise<BenchmarkDatabase> {
   const server = await startPostgres({
     inMemory: true,
     settings: {
@@ -51,7 +55,9 @@ export async function createDatabase(scale: number): Promise<BenchmarkDatabase> 
   let changes = 0;
   try {
     await sql(`create database ${NAME}`, 'postgres');
-    await Promise.all(TABLES.map((table) => fill(server, table, table.share * TEXT_BYTES * scale)));
+    await Promise.all(
+      TABLES.map((table) => fill(server, table, (shortRows ? table.shareOfShort : table.share) * TEXT_BYTES * scale)),
+    );
     await settle();
     await sql('analyze');
     const sizeBytes = Number(await sql('select pg_database_size(current_database())'));
@@ -117,7 +123,7 @@ const CHANGES: Readonly<Record<string, { key: string; set: (change: number) => s
     key: 'id',
     set: (change) => `status = 'returned', updated_at = updated_at + interval '${change} hours'`,
     others:
-      "customer_id, status, total * 1.1, currency, placed_at + interval '3 years', updated_at + interval '3 years', note",
+      "customer_id, status, total * 1.1, currency, placed_at + interval '3 years', updated_at + interval '3 years', address, note",
   },
   order_lines: {
     key: 'order_id',
@@ -128,6 +134,23 @@ const CHANGES: Readonly<Record<string, { key: string; set: (change: number) => s
     key: 'id',
     set: (change) => `title = title || ' ${change}'`,
     others: "slug || '-again', title, 'Again: ' || reverse(body), author_id, published_at + interval '3 years'",
+  },
+  revisions: {
+    key: 'id',
+    set: (change) => `body = body || '<!-- ${change} -->'`,
+    others: "article_id, saved_at + interval '3 years', author_id, reverse(body)",
+  },
+  comments: {
+    key: 'id',
+    set: (change) => `body = body || ' (${change})'`,
+    others:
+      "article_id, parent_id, author, email, address, written_at + interval '3 years', state, 'Again: ' || reverse(body)",
+  },
+  audit: {
+    key: 'id',
+    set: (change) => `actor_id = actor_id + ${change}`,
+    others:
+      "happened_at + interval '3 years', actor_id, action, what, before, (after::jsonb || jsonb_build_object('total', id))::json",
   },
   events: {
     key: 'id',

@@ -16,9 +16,9 @@ const RESTORED = 'restored';
 
 /** Backups of a database, and their restores, against pg_dump, restic and psql. Returns the lines of its report. */
 export async function benchmarkBackup(settings: Settings): Promise<string[]> {
-  const { runs, scale } = settings;
+  const { runs } = settings;
   process.stderr.write('making the database\n');
-  await using database = await createDatabase(scale);
+  await using database = await createDatabase(settings);
   const place = folderPlace(settings.work);
   const peer = peerSide(settings, database, place);
   const own = ownSide(settings, database, place);
@@ -43,7 +43,7 @@ export async function benchmarkBackup(settings: Settings): Promise<string[]> {
   const anywhere = await inTurn([peer, own], database.changeAnywhere, 1);
   const ratio = (what: string) => results.seconds(`portolan, ${what}`) / results.seconds(`restic, ${what}`);
   return [
-    `a database of ${(database.sizeBytes / 1e9).toFixed(2)} GB; ${runs} runs, medians; ${availableParallelism()} processors; ${settings.folder}`,
+    `a database of ${(database.sizeBytes / 1e9).toFixed(2)} GB${settings.shortRows ? ', short rows' : ''}; ${runs} runs, medians; ${availableParallelism()} processors; ${settings.folder}`,
     '',
     'command                          seconds    of processor    peak MiB    largest process',
     ...cases.map(({ name }) => commandLine(name, results)),
@@ -134,7 +134,7 @@ async function overS3(settings: Settings, database: BenchmarkDatabase): Promise<
 
 /** That memory does not follow from the size. */
 async function quarter(settings: Settings): Promise<string[]> {
-  await using database = await createDatabase(settings.scale / 4);
+  await using database = await createDatabase({ ...settings, scale: settings.scale / 4 });
   const own = ownSide(settings, database, folderPlace(settings.work));
   await measure(folderPlace(settings.work).remove);
   await own.empty();

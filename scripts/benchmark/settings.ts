@@ -14,4 +14,6 @@ export interface Settings {
   readonly runs: number;
   readonly scale: number;
   readonly fourFold: boolean;
+  /** For backups: a database of mostly short rows. */
+  readonly shortRows: boolean;
 }

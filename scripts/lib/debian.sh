@@ -35,18 +35,22 @@ debian_apt() {
     -o Dir::State::Lists="$folder/lists" -o Dir::Cache="$folder" -o Acquire::Retries=3 "${@:2}"
 }
 
+# Also of a user who is root now and was not before, or of another folder of peers.
+link_postgres_home() {
+  mkdir -p "$1"
+  # shellcheck disable=SC2154
+  [[ $(readlink -f "$portolan_peers/postgres") == "$(readlink -f "$1")" ]] || {
+    rm -rf "$portolan_peers/postgres"
+    ln -s "$1" "$portolan_peers/postgres"
+  }
+}
+
 # The programs start by the C library and find the libraries that they were built with, by names written into them; so they
 # look like any others, to each other as well. The newer releases' C library is newer than many a machine's.
 fetch_postgres() {
   local major=$1 release=$2 home tree packages=() package files=$work/postgres-$1 loader program patch
   home=$(postgres_home)
-  mkdir -p "$home"
-  # Of a user who is root now and was not before, or of another folder of peers.
-  # shellcheck disable=SC2154
-  [[ $(readlink -f "$portolan_peers/postgres") == "$(readlink -f "$home")" ]] || {
-    rm -rf "$portolan_peers/postgres"
-    ln -s "$home" "$portolan_peers/postgres"
-  }
+  link_postgres_home "$home"
   [[ -n $(postgres_problem "$major") ]] || return 0
   debian_sources "$release" || return 1
   say "fetching PostgreSQL $major (Debian packages)"

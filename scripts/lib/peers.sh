@@ -11,8 +11,8 @@ readonly AGE_VECTORS_VERSION=v0.0.0-20251208015420-e9274a7bdbfd
 
 # In the order in which they are fetched: the quick ones first.
 peer_names() {
-  printf '%s\n' age cosign crane oras restic postgres-15 postgres-17 postgres-18 helm registry skopeo jq faketime zstd pgbouncer exfat age-vectors \
-    cluster-host wharfie-check runc cni containerd cluster-node versitygw minio kubernetes
+  printf '%s\n' age cosign crane oras restic postgres-15 postgres-17 postgres-18 postgres-14 postgres-16 helm registry skopeo jq faketime zstd pgbouncer exfat age-vectors \
+    cluster-host wharfie-check runc cni containerd cluster-node versitygw zitadel-oidc-example minio kubernetes
 }
 
 # What a peer of several programs, or of programs of other names, brings; the folder of each within the folder of the peers.
@@ -24,6 +24,7 @@ peer_programs() {
     wharfie-check) echo bin/wharfie-check ;;
     minio) echo bin/minio ;;
     versitygw) echo bin/versitygw ;;
+    zitadel-oidc-example) echo bin/zitadel-oidc-example ;;
     cluster-node) echo bin/cluster-dns bin/cluster-storage ;;
     kubernetes) echo bin/etcd bin/kube-apiserver bin/kube-controller-manager bin/kube-proxy bin/kube-scheduler bin/kubectl bin/kubelet ;;
   esac
@@ -39,6 +40,7 @@ peer_pinned() {
     cluster-node) echo "1.12.4+$(module_digest node)" ;;
     minio) echo 0.0.0-20260212201848-7aac2a2c5b7c ;;
     versitygw) echo 1.8.0 ;;
+    zitadel-oidc-example) echo 3.51.17 ;;
     kubernetes) echo "1.34.4+$(module_digest kubernetes)" ;;
   esac
 }
@@ -134,8 +136,10 @@ postgres_home() {
 }
 
 postgres_problem() {
-  local bin=$portolan_peers/postgres/$1/bin program
-  for program in postgres initdb pg_ctl psql pg_dump pg_restore pg_dumpall; do
+  local bin=$portolan_peers/postgres/$1/bin program programs=(postgres initdb pg_ctl)
+  # Of the others the programs of another version are there.
+  [[ $1 == 14 || $1 == 16 ]] || programs+=(psql pg_dump pg_restore pg_dumpall)
+  for program in "${programs[@]}"; do
     [[ $("$bin/$program" --version 2>/dev/null) == *' (PostgreSQL) '"$1".* ]] || {
       echo "$program of PostgreSQL $1 is missing from $bin, or does not run on this machine"
       return

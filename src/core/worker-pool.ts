@@ -44,6 +44,8 @@ export interface WorkerPoolOptions {
   readonly lost: (cause: unknown) => Error;
   /** The error of a job that was not done when the pool closed. */
   readonly closed: () => Error;
+  /** A worker that has had nothing to do for so long ends; the next job gets a new one. Without this they all stay until `close`. */
+  readonly idleMs?: number;
 }
 
 /** What a job can do while it runs in the worker. */
@@ -79,6 +81,8 @@ interface Seat<Request, Reply> {
   readonly worker: Worker;
   readonly control: Int32Array;
   job: Job<Request, Reply> | undefined;
+  /** Ends it. */
+  idle?: NodeJS.Timeout;
 }
 
 export function createWorkerPool<Request, Reply>(options: WorkerPoolOptions): WorkerPool<Request, Reply> {
@@ -136,6 +140,7 @@ export function createWorkerPool<Request, Reply>(options: WorkerPoolOptions): Wo
   }
 
   function start(seat: Seat<Request, Reply>, job: Job<Request, Reply>, request: Request): void {
+    clearTimeout(seat.idle);
     seat.job = job;
     // Busy workers keep the process alive, idle ones do not.
     seat.worker.ref();
@@ -164,12 +169,22 @@ export function createWorkerPool<Request, Reply>(options: WorkerPoolOptions): Wo
     if (message.type === 'progress') return;
     seat.job = undefined;
     seat.worker.unref();
+    rest(seat);
     settle(job, () => {
       if (message.type === 'done') job.resolve(message.reply);
       else if (message.type === 'failed') job.reject(options.decodeFailure(message.failure));
       else job.reject(isClosed ? options.closed() : job.task.signal?.reason);
     });
     next();
+  }
+
+  function rest(seat: Seat<Request, Reply>): void {
+    if (options.idleMs === undefined) return;
+    seat.idle = setTimeout(() => {
+      // From here on nobody gives it a job.
+      seats.delete(seat);
+      void seat.worker.terminate();
+    }, options.idleMs).unref();
   }
 
   function bury(seat: Seat<Request, Reply>, cause: unknown): void {

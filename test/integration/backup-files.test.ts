@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { createChunkWriter } from '../../src/adapters/chunk-writer/writer.ts';
 import { AdapterError } from '../../src/adapters/errors.ts';
 import { createFileTreeReader } from '../../src/adapters/file-tree/reader.ts';
+import { CHUNK_RECORD_BYTES } from '../../src/formats/repository/chunk-table.ts';
 import type { ContentsEntry } from '../../src/formats/repository/contents.ts';
 import type { ChunkWriterSettings } from '../../src/ports/chunks.ts';
 import type { FileTreeReader, ReadableFolder } from '../../src/ports/file-tree.ts';
@@ -88,6 +89,29 @@ test('many small files share packs, and come back each with its own bytes', asyn
   expect(await describeRestorable(join(folder, 'out/files'))).toEqual(await describeRestorable(join(folder, 'tree')));
 });
 
+test('a small file that cannot be read with the others fails the run, which names it', async () => {
+  const folder = await temporaryFolder();
+  for (const name of ['a', 'bad', 'c']) await writeFile(join(folder, name), name);
+  await using repository = await createBackupRepository();
+  const createWriter = async (settings: ChunkWriterSettings) => {
+    const writer = await createChunkWriter(settings);
+    return {
+      ...writer,
+      async smallFiles(paths: readonly Uint8Array[]) {
+        const table = await writer.smallFiles(paths);
+        const place = paths.findIndex((path) => Buffer.from(path).toString().endsWith('/bad'));
+        return table.fill(0, place * CHUNK_RECORD_BYTES, (place + 1) * CHUNK_RECORD_BYTES);
+      },
+      file: async (path: string | Uint8Array) => {
+        expect(Buffer.from(path).toString()).toMatch(/bad$/);
+        throw new AdapterError('FILE_UNREADABLE', 'EIO');
+      },
+    };
+  };
+  const work = repository.run([filesSource(folder)], { createChunkWriter: createWriter });
+  await expect(work).rejects.toMatchObject({ code: 'BACKUP_FILES_UNREADABLE', at: { file: `${folder}/bad` } });
+});
+
 test('patterns leave out what they fit, with what is below, and one that fits nothing is told', async () => {
   const folder = await temporaryFolder();
   for (const path of ['a.tmp', 'keep', 'cache/x', 'deep/cache/y', 'deep/b.tmp', 'deep/logs/2026/l.log', 'logs/z']) {
@@ -144,7 +168,8 @@ test('what vanishes while it is read is told and is not in the snapshot; the res
   await using repository = await createBackupRepository();
   const files = meddling((place, name) => {
     if (name === 'stays') return;
-    rmSync(join(place, name));
+    // Asked for with the others, and then by itself.
+    rmSync(join(place, name), { force: true });
     if (name === 'replaced') symlinkSync('/etc/passwd', join(place, name));
   });
   const report = await repository.run([filesSource(folder, { files })]);
@@ -165,15 +190,13 @@ test.each([
     const path = join(folder, 'file');
     await writeFile(path, 'as it was');
     await using repository = await createBackupRepository();
-    let changed: Promise<void> | undefined;
     const createWriter = async (settings: ChunkWriterSettings) => {
       const writer = await createChunkWriter(settings);
       return {
         ...writer,
-        file: async (...args: Parameters<typeof writer.file>) => {
-          changed ??= act(path);
-          await changed;
-          return await writer.file(...args);
+        smallFiles: async (...args: Parameters<typeof writer.smallFiles>) => {
+          await act(path);
+          return await writer.smallFiles(...args);
         },
       };
     };
@@ -193,6 +216,7 @@ test('a file that is always written to is taken as it is, and told', async () =>
     const writer = await createChunkWriter(settings);
     return {
       ...writer,
+      smallFiles: async (paths: readonly Uint8Array[]) => new Uint8Array(paths.length * CHUNK_RECORD_BYTES),
       file: async () => {
         await appendFile(path, 'line\n');
         throw new AdapterError('SOURCE_CHANGED', 'it changed');

@@ -21,6 +21,7 @@ const PROGRAMS = [
   'pgbouncer',
   'minio',
   'versitygw',
+  'zitadel-oidc-example',
   'restic',
   'zstd',
 ];

@@ -89,7 +89,7 @@ export async function atEveryCall<Place>(
 }
 
 /** A work fails loudly: with an error of ours, that has something to say. Anything else fails the test. */
-async function failureOf(work: () => Promise<unknown>): Promise<PortolanError | undefined> {
+export async function failureOf(work: () => Promise<unknown>): Promise<PortolanError | undefined> {
   try {
     await work();
     return undefined;
@@ -97,4 +97,15 @@ async function failureOf(work: () => Promise<unknown>): Promise<PortolanError | 
     if (error instanceof PortolanError && error.message !== '') return error;
     throw error;
   }
+}
+
+/**
+ * `count` numbers of `from` to `to`, one of each share; all of them when there are no more.
+ *
+ * @param at - where in its share: 0 is its beginning, 1 the next one
+ */
+export function spread(count: number, from: number, to: number, at = 0.5): readonly number[] {
+  const all = to - from + 1;
+  if (all <= count) return Array.from({ length: Math.max(0, all) }, (_, index) => from + index);
+  return Array.from({ length: count }, (_, index) => from + Math.floor(((index + at) * all) / count));
 }

@@ -1,7 +1,7 @@
 /**
  * Writes a repository for measuring: `FOLDER PACKS SNAPSHOTS`, into FOLDER/store, and FOLDER/trust.json beside it. Every snapshot is
  * signed and names all packs, which are named like real ones and hold nothing: whoever lists and prunes opens none. A pack holds
- * about 16 chunks, so 6400 packs are those of a hundred thousand.
+ * about 16 chunks, so 6400 packs are those of a hundred thousand, and 65536 those of a million.
  *
  *     node test/support/many-snapshots.ts /dev/shm/many 6400 30
  *     scripts/portolan backup list --repo /dev/shm/many/store --trust /dev/shm/many/trust.json --state /dev/shm/many/state

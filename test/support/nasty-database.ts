@@ -177,8 +177,10 @@ create policy "writes; drop" on public.secrets for insert to nasty_limited with 
 create table public.rls_without_force (id int);
 alter table public.rls_without_force enable row level security;
 create view public.safe_secrets with (security_barrier = true) as select id, body from public.secrets where id > 0 with local check option;
-create view public.invoker_secrets with (security_invoker = true) as select id from public.secrets;
 `;
+
+/** Since 15. */
+const INVOKER = 'create view public.invoker_secrets with (security_invoker = true) as select id from public.secrets;';
 
 const CODE = `
 create function public.add_up(a int, b int default 2) returns int language sql immutable strict parallel safe return a + b;
@@ -264,5 +266,6 @@ export async function createNastyDatabase(server: PostgresServer, name: string):
   for (const part of [TYPES, EXTENSIONS, TABLES, SEQUENCES, LARGE_OBJECTS, SECURITY, CODE, oddTables()]) {
     await server.query(part, { database: name });
   }
+  if (server.major >= 15) await server.query(INVOKER, { database: name });
   await server.query(databaseFacts(name));
 }

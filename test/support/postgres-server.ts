@@ -4,7 +4,8 @@ import { appendFile, chmod, chown, copyFile, mkdir, mkdtemp, rm, writeFile } fro
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-export type PostgresMajor = 15 | 17 | 18;
+/** Of 14 and 16 there is the server alone: its client programs are those of 15 and 17. */
+export type PostgresMajor = 14 | 15 | 16 | 17 | 18;
 
 /** The folder of all programs of one major version, which scripts/peers fetched: a path that every account reaches. */
 export function postgresPrograms(major: PostgresMajor): string {
@@ -22,6 +23,8 @@ export interface PostgresServer {
   /** Runs a file as the superuser, as psql does. */
   runFile(path: string, options?: { readonly database?: string }): Promise<void>;
   readonly major: PostgresMajor;
+  /** Whom initdb made. */
+  readonly superuser: string;
   /** The folder of psql, pg_dump, pg_restore, pg_dumpall and the others of this version. */
   readonly programs: string;
   /** Of the socket. */
@@ -48,6 +51,10 @@ export interface PostgresOptions {
   readonly tls?: { readonly certificate: string; readonly key: string };
   /** Lines of pg_hba.conf before those that trust. */
   readonly rules?: readonly string[];
+  /** Whom initdb makes; `postgres` unless given. */
+  readonly superuser?: string;
+  /** Of the server's process: `{ LOCPATH: folder }` gives it locales of its own. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -55,7 +62,7 @@ export interface PostgresOptions {
  * reaches the socket. Where the tests run as root, it runs as nobody.
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
-  const { major = 15 } = options;
+  const { major = 15, superuser = 'postgres', environment = {} } = options;
   const programs = postgresPrograms(major);
   const folder = await mkdtemp(options.inMemory === true ? '/dev/shm/portolan-pg-' : '/tmp/portolan-pg-');
   // PostgreSQL does not run as root.
@@ -65,7 +72,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   await mkdir(data, { mode: 0o700 });
   if ('uid' in owner) await chown(data, owner.uid as number, owner.gid as number);
   const run = (program: string, args: readonly string[], stdio: 'pipe' | 'ignore' = 'pipe') =>
-    output(join(programs, program), args, { ...owner, cwd: folder }, stdio);
+    output(join(programs, program), args, { ...owner, cwd: folder, environment }, stdio);
   const port = options.tcpPort ?? 5432;
   const listen = options.tcpPort === undefined ? '' : '127.0.0.1';
   const settings = [
@@ -82,7 +89,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       '-D',
       data,
       '-U',
-      'postgres',
+      superuser,
       '--auth=trust',
       '--encoding=UTF8',
       '--locale=C.UTF-8',
@@ -108,7 +115,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     await rm(folder, { recursive: true, force: true });
     throw cause;
   }
-  const psql = (args: readonly string[], role = 'postgres', database = 'postgres') =>
+  const psql = (args: readonly string[], role = superuser, database = 'postgres') =>
     run('psql', [
       ...['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose'],
       ...['-h', folder, '-p', String(port), '-U', role, '-d', database, ...args],
@@ -116,13 +123,14 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   return {
     query: (sql, { role, database } = {}) => psql(['-c', sql], role, database),
     runFile: async (path, { database } = {}) => {
-      await psql(['-f', path], 'postgres', database);
+      await psql(['-f', path], superuser, database);
     },
     major,
+    superuser,
     programs,
     folder,
     port,
-    url: (database = 'postgres') => `postgres://postgres@/${database}?host=${folder}&port=${port}`,
+    url: (database = 'postgres') => `postgres://${superuser}@/${database}?host=${folder}&port=${port}`,
     async crash() {
       await run('pg_ctl', ['-D', data, '-w', '-m', 'immediate', 'stop'], 'ignore');
     },
@@ -139,13 +147,21 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
 function output(
   program: string,
   args: readonly string[],
-  options: { readonly uid?: number; readonly gid?: number; readonly cwd: string },
+  {
+    environment,
+    ...options
+  }: {
+    readonly uid?: number;
+    readonly gid?: number;
+    readonly cwd: string;
+    readonly environment: Readonly<Record<string, string>>;
+  },
   stdio: 'pipe' | 'ignore',
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       ...options,
-      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
+      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8', ...environment },
       stdio: ['ignore', stdio, stdio],
     });
     let text = '';

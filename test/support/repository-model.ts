@@ -25,6 +25,8 @@ const LONGEST_RUN_MS = HOUR_MS;
 /** What a run is told that took longer: by itself, or by who prunes. */
 const TOO_LONG: readonly string[] = ['RUN_TOO_LONG', 'PACKS_MARKED'];
 const FLOOR_MS = 2 * HOUR_MS;
+/** Every epoch names all of them, and every command reads every epoch. */
+const MOST_WRITERS = 6;
 
 /** At which call of the store something happens to it; often there are fewer, and then nothing does. */
 type Crash = Pick<FaultPlan, 'call' | 'fault' | 'times'> | undefined;
@@ -229,6 +231,7 @@ async function play(model: Model, step: Step): Promise<void> {
       return;
     }
     case 'add writer':
+      if (writers.length >= MOST_WRITERS) return;
       model.counter += 1;
       writers.push(await addWriter(repository, `db-${model.counter + 1}`));
       return;

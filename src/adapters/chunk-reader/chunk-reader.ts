@@ -18,6 +18,8 @@ import { type ReaderThread, startThread } from './threads.ts';
 export interface ChunkReaderOptions {
   /** The module that a worker runs. A single executable passes a `data:` URL of the bundled module. */
   readonly workerUrl?: URL;
+  /** How long a database may say nothing before it is asked whether it is at work: see ../postgres/silence.ts. */
+  readonly silenceMs?: number;
 }
 
 /** How long a server may take to let go of its sessions. */
@@ -31,7 +33,10 @@ export async function createChunkReader(
 ): Promise<ChunkReader> {
   const workers = settings.workers ?? Math.min(4, Math.max(2, availableParallelism()));
   const url = options.workerUrl ?? new URL('./worker.ts', import.meta.url);
-  const workerSettings = { chunkIdKey: deriveChunkIdKey(settings.idKey, settings.repository) };
+  const workerSettings = {
+    chunkIdKey: deriveChunkIdKey(settings.idKey, settings.repository),
+    silenceMs: options.silenceMs,
+  };
   const closing = new AbortController();
   const lifetime = AbortSignal.any([closing.signal, ...(settings.signal === undefined ? [] : [settings.signal])]);
   const opener = createRunOpener(settings, lifetime);

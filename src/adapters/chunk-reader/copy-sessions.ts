@@ -8,6 +8,7 @@ import { AdapterError } from '../errors.ts';
 import { type ConnectionSettings, connect, sqlStateOf } from '../postgres/connection.ts';
 import { parseDatabaseUrl, placeOfDatabase } from '../postgres/database-url.ts';
 import { createScriptQuery, isStatementFailure } from '../postgres/script-query.ts';
+import { whileAtWork } from '../postgres/silence.ts';
 import { type CopyQuery, createCopyQuery } from './copy-query.ts';
 import { release } from './frames.ts';
 
@@ -38,7 +39,8 @@ const HANG_UP_MS = 10_000;
 /** A checkpoint or a trigger may hold up the rows; a server that takes none for so long has hung up without a word. */
 const STALL_MS = 15 * 60_000;
 
-export function createCopySessions(): CopySessions {
+/** `silenceMs`: see silence.ts. */
+export function createCopySessions(silenceMs?: number): CopySessions {
   let session: Session | undefined;
   let job: CopyInJob | undefined;
   let copy: CopyQuery | undefined;
@@ -59,7 +61,7 @@ export function createCopySessions(): CopySessions {
     ending.signal.throwIfAborted();
     const query = createScriptQuery(sql);
     on.client.query(query);
-    const outcome = await told(on, query.outcome);
+    const outcome = await told(on, whileAtWork({ ...on, silenceMs }, query.outcome));
     if (outcome.kind === 'done') return;
     const { message, sqlState, context } = outcome.failure;
     throw refused('The server refused a statement', on.place, `${sqlState}: ${message}`, context);
@@ -125,7 +127,7 @@ export function createCopySessions(): CopySessions {
         on.client.connection.stream.destroy();
       });
       on.client.query(copy);
-      await told(on, copy.ready);
+      await told(on, whileAtWork({ ...on, silenceMs }, copy.ready));
     },
     async send(chunks) {
       const on = session;
@@ -141,7 +143,7 @@ export function createCopySessions(): CopySessions {
       const on = session;
       if (on === undefined || copy === undefined) throw ending.signal.reason ?? new Error('no COPY is under way');
       copy.finish();
-      const rows = await told(on, copy.outcome);
+      const rows = await told(on, whileAtWork({ ...on, silenceMs }, copy.outcome));
       copy = undefined;
       for (const statement of [...(job?.after ?? []), 'commit']) await run(on, statement);
       return rows;

@@ -51,6 +51,8 @@ export interface ReaderReply {
 export interface WorkerSettings {
   /** Of `HMAC-SHA-256(key, plaintext)`. */
   readonly chunkIdKey: Uint8Array;
+  /** Of a database: see ../postgres/silence.ts. */
+  readonly silenceMs?: number | undefined;
 }
 
 export type WorkerMessage =

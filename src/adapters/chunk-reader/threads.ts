@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import { AdapterError } from '../errors.ts';
 import { decodeFailure } from '../sealing/failure.ts';
+import { workerDied } from '../worker-died.ts';
 import type { ReaderReply, ReaderRequest, WorkerMessage, WorkerSettings } from './requests.ts';
 
 /** Chunks lie outside of the heap; a small young generation saves some MiB for each worker. */
@@ -47,7 +47,7 @@ export function startThread(url: URL, settings: WorkerSettings, lost: () => void
   worker.on('exit', () => {
     if (!ended) lost();
     ended = true;
-    for (const number of [...calls.keys()]) settle(number)?.reject(died(cause));
+    for (const number of [...calls.keys()]) settle(number)?.reject(workerDied(cause));
   });
   worker.unref();
 
@@ -56,7 +56,7 @@ export function startThread(url: URL, settings: WorkerSettings, lost: () => void
       return calls.size;
     },
     call(request) {
-      if (ended) return Promise.reject(died(cause));
+      if (ended) return Promise.reject(workerDied(cause));
       return new Promise((resolve, reject) => {
         count += 1;
         calls.set(count, { resolve, reject });
@@ -77,11 +77,4 @@ export function startThread(url: URL, settings: WorkerSettings, lost: () => void
       await worker.terminate();
     },
   };
-}
-
-function died(cause: unknown): AdapterError {
-  return new AdapterError('WORKER_DIED', 'a worker thread ended unexpectedly', {
-    cause,
-    hint: 'Check that the machine has free memory, and run the command again.',
-  });
 }

@@ -9,7 +9,8 @@ import type { FileWrite, ReaderReply, ReaderRequest, SealedFrames, WorkerMessage
 
 const port = parentPort;
 if (port === null) throw new Error('this module runs in a worker thread only');
-const idKey = chunkIdKeyObject((workerData as WorkerSettings).chunkIdKey);
+const { chunkIdKey, silenceMs } = workerData as WorkerSettings;
+const idKey = chunkIdKeyObject(chunkIdKey);
 let copies: Promise<CopySessions> | undefined;
 
 port.on('message', ({ call, request }: { readonly call: number; readonly request: ReaderRequest }) => {
@@ -57,7 +58,7 @@ async function handle(request: ReaderRequest): Promise<ReaderReply> {
 
 /** PostgreSQL's client is loaded by those alone who need it. */
 function copySessions(): Promise<CopySessions> {
-  copies ??= import('./copy-sessions.ts').then(({ createCopySessions }) => createCopySessions());
+  copies ??= import('./copy-sessions.ts').then(({ createCopySessions }) => createCopySessions(silenceMs));
   return copies;
 }
 

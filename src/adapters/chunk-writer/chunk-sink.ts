@@ -2,6 +2,7 @@ import { createHmac, createSecretKey } from 'node:crypto';
 import { constants, zstdCompressSync } from 'node:zlib';
 import {
   CHUNK_FRAME_MAX_BYTES,
+  CHUNK_RECORD_BYTES,
   type ChunkTableBuilder,
   createChunkTableBuilder,
 } from '../../formats/repository/chunk-table.ts';
@@ -23,9 +24,18 @@ const ZSTD = {
   },
 };
 
+const NO_CHUNK = new Uint8Array(CHUNK_RECORD_BYTES);
+
+/** A chunk of so many bytes fits into a small output buffer, however badly it compresses. */
+const SMALL_BYTES = 120 * 1024;
+/** Above what Node takes from its pool, which cannot be given back. */
+const SMALL_ZSTD = { ...ZSTD, chunkSize: 128 * 1024 };
+
 /** Takes the chunks of one stream after the other: leaves out what is known, packs the rest, and records where each is. */
 export interface ChunkSink {
   take(chunk: Uint8Array): void;
+  /** A record without a chunk in the place of one. */
+  leaveOut(): void;
   /** What was taken since the call before. */
   finish(): { readonly sizeBytes: number; readonly reusedBytes: number; readonly chunks: ChunkTable };
   /** Seals the open pack. */
@@ -82,10 +92,11 @@ export function createChunkSink({ memory, index, chunkIdKey, checkWanted, onSeal
         reusedBytes += chunk.length;
         return;
       }
-      const bytes = zstdCompressSync(chunk, ZSTD);
+      const bytes = zstdCompressSync(chunk, chunk.length > SMALL_BYTES ? ZSTD : SMALL_ZSTD);
       if (store({ id, bytes, sizeBytes: chunk.length }) === 'known') reusedBytes += chunk.length;
       giveBack(bytes);
     },
+    leaveOut: () => table.append(NO_CHUNK),
     finish() {
       const result = { sizeBytes, reusedBytes, chunks: table.table() };
       table = createChunkTableBuilder(1);
@@ -103,5 +114,5 @@ export function createChunkSink({ memory, index, chunkIdKey, checkWanted, onSeal
 /** Frees the memory at once. Left to the garbage collector it costs twice the memory. */
 function giveBack(frame: Buffer): void {
   const memory = frame.buffer;
-  if (memory instanceof ArrayBuffer && memory.byteLength >= CHUNK_FRAME_MAX_BYTES) memory.transfer(0);
+  if (memory instanceof ArrayBuffer && memory.byteLength >= SMALL_ZSTD.chunkSize) memory.transfer(0);
 }

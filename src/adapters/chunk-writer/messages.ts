@@ -22,9 +22,16 @@ export interface FileRead {
   readonly extents?: readonly { readonly offsetBytes: number; readonly lengthBytes: number }[];
 }
 
+/** Paths joined by NUL, which none of them has. */
+export interface SmallFilesRead {
+  readonly paths: Uint8Array;
+  readonly count: number;
+}
+
 export type WorkerJob =
   | { readonly kind: 'stream' }
   | { readonly kind: 'file'; readonly file: FileRead }
+  | { readonly kind: 'small-files'; readonly files: SmallFilesRead }
   | { readonly kind: 'copy'; readonly copy: CopyOutJob }
   /** Seals the open pack, and ends the session with the database. */
   | { readonly kind: 'flush' };

@@ -6,11 +6,12 @@ import { encodeFailure } from '../sealing/failure.ts';
 import { openChunkIndex } from './chunk-index.ts';
 import { createChunkSink } from './chunk-sink.ts';
 import { createChunker } from './chunker.ts';
-import { type CopySource, createCopySource } from './copy-source.ts';
+import type { CopySource } from './copy-source.ts';
 import { feedFile } from './file-source.ts';
 import type { FromWorker, JobReply, ToWorker, WorkerJob, WorkerStart } from './messages.ts';
 import { readRing } from './ring.ts';
 import { isBroken } from './shared-memory.ts';
+import { feedSmallFiles } from './small-files.ts';
 
 /** Progress is told in steps of this size: a message for every block would cost more than it shows. */
 const PROGRESS_STEP_BYTES = 8 * 1024 * 1024;
@@ -83,12 +84,13 @@ async function handle(job: WorkerJob): Promise<JobReply> {
   }
   let rows = 0;
   if (job.kind === 'file') feedFile(job.file, chunker, advance);
+  else if (job.kind === 'small-files') feedSmallFiles(job.files, chunker, { advance, leaveOut: sink.leaveOut });
   else if (job.kind === 'stream') feedStream();
   else {
-    copySource ??= createCopySource(chunker, start.silenceMs);
     const abort = new AbortController();
     abortCopy = () => abort.abort(new JobAborted());
     try {
+      copySource ??= await newCopySource();
       rows = await copySource.feed(job.copy, { advance, signal: abort.signal });
     } finally {
       abortCopy = undefined;
@@ -97,6 +99,12 @@ async function handle(job: WorkerJob): Promise<JobReply> {
   chunker.end();
   checkWanted();
   return { ...sink.finish(), rows };
+}
+
+/** Loaded by the first job that wants it: the driver costs each worker 3 MiB and 20 ms, and files need none. */
+async function newCopySource(): Promise<CopySource> {
+  const { createCopySource } = await import('./copy-source.ts');
+  return createCopySource(chunker, start.silenceMs);
 }
 
 function feedStream(): void {

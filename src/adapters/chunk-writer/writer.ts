@@ -8,6 +8,7 @@ import { deriveChunkIdKey, deriveGearTable } from '../../formats/repository/chun
 import { CHUNK_AVERAGE_BYTES, CHUNK_RECORD_BYTES, checkChunkTable } from '../../formats/repository/chunk-table.ts';
 import type { ChunkWriter, ChunkWriterSettings, StreamRecord } from '../../ports/chunks.ts';
 import { AdapterError } from '../errors.ts';
+import { workerDied } from '../worker-died.ts';
 import { createChunkIndexMemory, openChunkIndex } from './chunk-index.ts';
 import type { JobReply } from './messages.ts';
 import { createPackStore } from './pack-store.ts';
@@ -24,8 +25,8 @@ export interface ChunkWriterOptions {
 
 const WORKERS = 2;
 const SILENCE_MS = 600_000;
-/** Packs in memory: one that is filled, and two that are being stored. A slot that was never needed takes no memory. */
-const SLOTS = 3;
+/** Packs in memory: one that is filled while the other is stored. */
+const SLOTS = 2;
 /** For the table of chunks, where nobody has a guess. */
 const EXPECTED_BYTES = 4 * 1024 * 1024 * 1024;
 
@@ -90,6 +91,10 @@ export async function createChunkWriter(
       const file = { path, ...(extents === undefined ? {} : { extents }) };
       return record(await seats.run({ job: { kind: 'file', file }, signal: fileSignal }));
     },
+    async smallFiles(paths, { signal: filesSignal } = {}) {
+      const files = { paths: joined(paths), count: paths.length };
+      return record(await seats.run({ job: { kind: 'small-files', files }, signal: filesSignal })).chunks;
+    },
     async copy(job, copyOptions = {}) {
       const reply = await seats.run({ job: { kind: 'copy', copy: job }, signal: copyOptions.signal });
       return { ...record(reply), rows: reply.rows };
@@ -124,9 +129,23 @@ async function pour(input: AsyncIterable<Uint8Array>, ring: RingMemory, isOver: 
   if (!isOver()) endRing(ring);
 }
 
-async function indexOf({ known, knownCount, expectedBytes, signal }: ChunkWriterSettings): Promise<SharedArrayBuffer> {
-  const expectedChunks = Math.ceil((expectedBytes ?? EXPECTED_BYTES) / CHUNK_AVERAGE_BYTES);
-  const memory = createChunkIndexMemory(knownCount + expectedChunks);
+/** By NUL. In memory of its own: what a message shares with other buffers travels with it. */
+function joined(paths: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(paths.reduce((sum, path) => sum + path.length + 1, 0));
+  let at = 0;
+  for (const path of paths) {
+    bytes.set(path, at);
+    at += path.length + 1;
+  }
+  return bytes;
+}
+
+async function indexOf(settings: ChunkWriterSettings): Promise<SharedArrayBuffer> {
+  const { known, knownCount, expectedBytes = EXPECTED_BYTES, expectedFiles = 0, signal } = settings;
+  const expectedChunks = Math.ceil(expectedBytes / CHUNK_AVERAGE_BYTES);
+  // Most files are known after the first run.
+  const newFiles = Math.max(0, expectedFiles - knownCount);
+  const memory = createChunkIndexMemory(knownCount + newFiles + expectedChunks);
   const index = openChunkIndex(memory);
   for await (const table of known) {
     signal?.throwIfAborted();
@@ -137,13 +156,6 @@ async function indexOf({ known, knownCount, expectedBytes, signal }: ChunkWriter
     }
   }
   return memory;
-}
-
-function workerDied(cause: unknown): AdapterError {
-  return new AdapterError('WORKER_DIED', 'a worker thread ended unexpectedly', {
-    cause,
-    hint: 'Check that the machine has free memory, and run the command again.',
-  });
 }
 
 function closed(): AdapterError {

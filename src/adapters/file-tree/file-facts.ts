@@ -64,7 +64,23 @@ export function takeFacts(bytes: Uint8Array, rights: boolean): (FileFacts | unde
     const at = index * WORDS;
     const presence = table[at + FIELDS.length];
     if (presence === 0n) return undefined;
-    const stats = Object.fromEntries(FIELDS.map((field, place) => [field, table[at + place]])) as Stats;
-    return { ...factsOf(stats), ...(rights ? { isReadable: presence === 1n } : {}) };
+    const facts = factsOf(statsAt(table, at));
+    return rights ? { ...facts, isReadable: presence === 1n } : facts;
   });
+}
+
+/** Written out: of a million files, every object that is made on the way counts. */
+function statsAt(table: BigInt64Array, at: number): Stats {
+  return {
+    mode: table[at] as bigint,
+    uid: table[at + 1] as bigint,
+    gid: table[at + 2] as bigint,
+    mtimeNs: table[at + 3] as bigint,
+    size: table[at + 4] as bigint,
+    blocks: table[at + 5] as bigint,
+    dev: table[at + 6] as bigint,
+    ino: table[at + 7] as bigint,
+    nlink: table[at + 8] as bigint,
+    rdev: table[at + 9] as bigint,
+  };
 }

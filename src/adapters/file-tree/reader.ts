@@ -4,6 +4,7 @@ import type { FileFacts, FileTreeReader, ReadableFolder } from '../../ports/file
 import { AdapterError } from '../errors.ts';
 import { fileError } from '../files/file-error.ts';
 import { decodeFailure } from '../sealing/failure.ts';
+import { workerDied } from '../worker-died.ts';
 import { takeFacts } from './file-facts.ts';
 import type { LookRequest } from './look-worker.ts';
 import { FOLDER_FLAGS, lookAt, openFileIn, openFolderIn, pathIn, pathOf, placeIn, targetIn } from './open-names.ts';
@@ -13,6 +14,8 @@ import { readableFile } from './readable-file.ts';
 /** Names that are sorted at once: more of one folder come in several rounds, so that memory does not grow with it. */
 const ROUND = 10_000;
 const READ_AHEAD = 256;
+/** While large files are read nothing is looked at, and an idle thread would keep 12 MiB. */
+const LOOK_IDLE_MS = 100;
 
 /** Numbers by which statfs(2) names file systems that the kernel makes up (linux/magic.h): nothing in them was stored. */
 const INVENTED = new Set([
@@ -26,12 +29,9 @@ export function createFileTreeReader(): FileTreeReader {
   const lookers: Lookers = createWorkerPool({
     url: new URL('./look-worker.ts', import.meta.url),
     workers: 1,
+    idleMs: LOOK_IDLE_MS,
     decodeFailure,
-    lost: (cause) =>
-      new AdapterError('WORKER_DIED', 'a worker thread ended unexpectedly', {
-        cause,
-        hint: 'Check that the machine has free memory, and run the command again.',
-      }),
+    lost: workerDied,
     closed: () =>
       new AdapterError('ENGINE_CLOSED', 'the files were closed before this was done', {
         hint: 'Run the command again.',

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { printable } from '../../core/printable.ts';
 import type { ProgramRun } from '../../ports/postgres-programs.ts';
 import { AdapterError } from '../errors.ts';
+import { fileError } from '../files/file-error.ts';
 import { type ChildEnd, childEnds, collectOutput } from '../processes/child.ts';
 import { libpqEnvironment } from './libpq-environment.ts';
 
@@ -21,14 +22,25 @@ export async function* programOutput(
 ): AsyncGenerator<Uint8Array, void, void> {
   const { signal } = options;
   signal?.throwIfAborted();
-  const folder = await mkdtemp(join(temporaryFolder, 'portolan-program-'));
+  const folder = await mkdtemp(join(temporaryFolder, 'portolan-program-')).catch((cause: unknown) => {
+    throw fileError(cause, temporaryFolder, 'write');
+  });
   try {
-    for (const [name, content] of Object.entries(run.files ?? {})) {
-      await writeFile(join(folder, name), content, { mode: 0o600, ...(signal === undefined ? {} : { signal }) });
-    }
+    await writeFiles(run, folder, signal);
     yield* running(path, run, folder, signal);
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function writeFiles(run: ProgramRun, folder: string, signal: AbortSignal | undefined): Promise<void> {
+  for (const [name, content] of Object.entries(run.files ?? {})) {
+    const path = join(folder, name);
+    try {
+      await writeFile(path, content, { mode: 0o600, ...(signal === undefined ? {} : { signal }) });
+    } catch (cause) {
+      throw fileError(cause, path, 'write');
+    }
   }
 }
 
@@ -56,14 +68,23 @@ async function* running(
     child.stderr.destroy();
   };
   let isLate = false;
-  const { idleTimeoutMs = IDLE_TIMEOUT_MS } = run;
+  const { idleTimeoutMs = IDLE_TIMEOUT_MS, isAtWork } = run;
   let limit: NodeJS.Timeout | undefined;
   /** Counts only while the program is waited for, not while its output is worked on. */
   const watch = (): void => {
-    limit = setTimeout(() => {
+    const started = setTimeout(async () => {
+      const goesOn = (await isAtWork?.().catch(() => false)) ?? false;
+      // It said something, or ended, while that was asked.
+      if (limit !== started) return;
+      if (goesOn) return watch();
       isLate = true;
       stop();
     }, idleTimeoutMs);
+    limit = started;
+  };
+  const endWatch = (): void => {
+    clearTimeout(limit);
+    limit = undefined;
   };
   signal?.addEventListener('abort', stop, { once: true });
   const messages = collectOutput(child.stderr, MESSAGE_LIMIT_BYTES, { keep: 'end' });
@@ -72,7 +93,7 @@ async function* running(
     watch();
     try {
       for await (const bytes of child.stdout as AsyncIterable<Buffer>) {
-        clearTimeout(limit);
+        endWatch();
         yield bytes;
         watch();
       }
@@ -90,7 +111,7 @@ async function* running(
     if (inputFailure !== undefined) throw inputFailure;
     if (text.trim() !== '') run.onMessages?.(text);
   } finally {
-    clearTimeout(limit);
+    endWatch();
     signal?.removeEventListener('abort', stop);
     if (child.pid !== undefined) {
       if (child.exitCode === null && child.signalCode === null) stop();

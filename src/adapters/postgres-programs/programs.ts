@@ -31,22 +31,31 @@ interface Candidate {
   readonly version: string;
 }
 
+/** What was found once is not looked for again: each look starts every program there is. */
 export function createPostgresPrograms(settings: ProgramSettings): PostgresPrograms {
+  const known = new Map<string, ProgramSet>();
   return {
     async find(serverMajor, options) {
-      const found: Candidate[] = [];
-      for (const folder of await foldersToLookInto(settings)) {
-        const candidate = await candidateIn(folder, options, settings.temporaryFolder);
-        if (candidate === undefined) continue;
-        if (candidate.major === serverMajor) return programSet(candidate, settings);
-        found.push(candidate);
-      }
-      // A program reads servers that are older than itself, never newer ones.
-      const [next] = found.filter(({ major }) => major > serverMajor).sort((a, b) => a.major - b.major);
-      if (next !== undefined) return programSet(next, settings);
-      throw missing(serverMajor, found, options.programs, settings);
+      const wanted = [serverMajor, ...options.programs].join(' ');
+      const set = known.get(wanted) ?? (await findSet(serverMajor, options, settings));
+      known.set(wanted, set);
+      return set;
     },
   };
+}
+
+async function findSet(serverMajor: number, options: FindOptions, settings: ProgramSettings): Promise<ProgramSet> {
+  const found: Candidate[] = [];
+  for (const folder of await foldersToLookInto(settings)) {
+    const candidate = await candidateIn(folder, options, settings.temporaryFolder);
+    if (candidate === undefined) continue;
+    if (candidate.major === serverMajor) return programSet(candidate, settings);
+    found.push(candidate);
+  }
+  // A program reads servers that are older than itself, never newer ones.
+  const [next] = found.filter(({ major }) => major > serverMajor).sort((a, b) => a.major - b.major);
+  if (next !== undefined) return programSet(next, settings);
+  throw missing(serverMajor, found, options.programs, settings);
 }
 
 function programSet({ folder, major, version }: Candidate, { temporaryFolder }: ProgramSettings): ProgramSet {
@@ -74,14 +83,15 @@ async function candidateIn(
   { programs, signal }: FindOptions,
   temporaryFolder: string,
 ): Promise<Candidate | undefined> {
-  let version: string | undefined;
-  for (const program of programs) {
-    const path = join(folder, program);
-    const own = (await isExecutable(path)) ? await versionOf(path, program, temporaryFolder, signal) : undefined;
-    if (own === undefined || (version !== undefined && own !== version)) return undefined;
-    version = own;
-  }
-  return version === undefined ? undefined : { folder, version, major: Number.parseInt(version, 10) };
+  const versions = await Promise.all(
+    programs.map(async (program) => {
+      const path = join(folder, program);
+      return (await isExecutable(path)) ? await versionOf(path, program, temporaryFolder, signal) : undefined;
+    }),
+  );
+  const [version] = versions;
+  if (version === undefined || versions.some((own) => own !== version)) return undefined;
+  return { folder, version, major: Number.parseInt(version, 10) };
 }
 
 async function isExecutable(path: string): Promise<boolean> {

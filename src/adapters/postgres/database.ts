@@ -7,6 +7,7 @@ import { AdapterError } from '../errors.ts';
 import { type ConnectionSettings, connect, sqlStateOf } from './connection.ts';
 import { placeOfDatabase } from './database-url.ts';
 import { createScriptQuery, isStatementFailure } from './script-query.ts';
+import { type WaitingSession, whileAtWork } from './silence.ts';
 
 export interface DatabaseSettings extends Omit<ConnectionSettings, 'connectTimeoutMs'> {
   /** For one attempt; the address' own connect_timeout goes before it. 15 s. */
@@ -17,6 +18,8 @@ export interface DatabaseSettings extends Omit<ConnectionSettings, 'connectTimeo
   readonly lockTimeoutMs?: number;
   /** How long a statement may take; without it, without end. */
   readonly statementTimeoutMs?: number;
+  /** How long the server may say nothing before it is asked whether it is at work: see silence.ts. */
+  readonly silenceMs?: number;
 }
 
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -80,6 +83,7 @@ function createSession(
   { signal, onNotice, readOnly }: OpenOptions,
 ): DatabaseSession & { prepare(): Promise<void> } {
   const { processID } = client as pg.Client & { processID: number | null };
+  const waiting: WaitingSession = { client, connection, place, silenceMs: settings.silenceMs };
   let closed = false;
   let busy = false;
   const lost = (cause: unknown): unknown => {
@@ -105,7 +109,8 @@ function createSession(
   const query = (sql: string, parameters: readonly (string | null)[] = []): Promise<readonly Row[]> =>
     work(async () => {
       try {
-        const { rows } = await client.query({ text: sql, values: [...parameters], types: AS_TEXT });
+        const sent = client.query({ text: sql, values: [...parameters], types: AS_TEXT });
+        const { rows } = await whileAtWork(waiting, sent);
         return rows as Row[];
       } catch (cause) {
         if (!isStatementFailure(cause)) throw lost(cause);
@@ -118,7 +123,7 @@ function createSession(
       const submitted = createScriptQuery(script);
       client.query(submitted);
       try {
-        return await submitted.outcome;
+        return await whileAtWork(waiting, submitted.outcome);
       } catch (cause) {
         throw lost(cause);
       }

@@ -6,13 +6,14 @@ class Lost extends Error {}
 class Closed extends Error {}
 class Failed extends Error {}
 
-function testPool(workers: number): WorkerPool<TestRequest, number> {
+function testPool(workers: number, idleMs?: number): WorkerPool<TestRequest, number> {
   const pool = createWorkerPool<TestRequest, number>({
     url: new URL('./worker-pool.worker.ts', import.meta.url),
     workers,
     decodeFailure: (failure) => new Failed(String(failure)),
     lost: (cause) => new Lost('lost', { cause }),
     closed: () => new Closed(),
+    ...(idleMs === undefined ? {} : { idleMs }),
   });
   afterAll(() => pool.close());
   return pool;
@@ -37,6 +38,12 @@ describe('worker pool', () => {
       }),
     );
     expect(order).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test('a worker that is idle too long ends, and the next job gets a new one', async () => {
+    const pool = testPool(1, 1);
+    const first = await pool.run(task({ act: 'thread', value: 0 }));
+    await expect.poll(() => pool.run(task({ act: 'thread', value: 0 }))).not.toBe(first);
   });
 
   test('only the jobs at the head of the line are prepared', async () => {

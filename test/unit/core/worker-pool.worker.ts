@@ -1,8 +1,9 @@
 /** The worker of the worker pool's tests: answers, fails, dies or runs for ever, as it is told. */
+import { threadId } from 'node:worker_threads';
 import { JobAborted, serveJobs } from '../../../src/core/worker-pool.ts';
 
 export interface TestRequest {
-  readonly act: 'answer' | 'fail' | 'exit' | 'claim-and-exit' | 'crash' | 'loop';
+  readonly act: 'answer' | 'thread' | 'fail' | 'exit' | 'claim-and-exit' | 'crash' | 'loop';
   readonly value: number;
 }
 
@@ -10,6 +11,8 @@ serveJobs<TestRequest, number>((request, control) => {
   switch (request.act) {
     case 'answer':
       return request.value;
+    case 'thread':
+      return threadId;
     case 'fail':
       throw new Error('as told');
     case 'claim-and-exit':

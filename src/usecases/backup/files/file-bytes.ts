@@ -21,6 +21,10 @@ const ATTEMPTS = 3;
 /** A file that takes so much less of its disk than its size has holes, or its file system compresses: worth looking. */
 const HOLE_BYTES = 4096;
 
+export function isSparse({ sizeBytes, allocatedBytes }: FileFacts): boolean {
+  return sizeBytes - allocatedBytes >= HOLE_BYTES;
+}
+
 /**
  * Reads a file into a stream, holes left out; again when it changed meanwhile. The stream is written once, or not at all.
  * `undefined` when the file vanished, or is something else by now.
@@ -36,8 +40,7 @@ export async function readBytes(
     const [facts] = attempt === 1 ? [found] : await folder.look([name]);
     if (facts?.kind !== 'file') return undefined;
     if (facts.sizeBytes === 0) return { bytes: { sizeBytes: 0 }, facts, readBytes: 0, isTorn: false };
-    const isSparse = facts.sizeBytes - facts.allocatedBytes >= HOLE_BYTES;
-    const read = isSparse
+    const read = isSparse(facts)
       ? await readSparse(writer, stream, name, folder, signal)
       : await readWhole(writer, stream, { name, facts }, folder, signal);
     if (read !== 'changed') return read;

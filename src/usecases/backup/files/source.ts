@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { createLanes } from '../../../core/lanes.ts';
 import type { FileEntry } from '../../../formats/repository/contents.ts';
 import {
@@ -6,13 +7,14 @@ import {
   type FilesEndRecord,
   type FilesRecord,
 } from '../../../formats/repository/files-record.ts';
-import type { BackupSource, SourceWriter } from '../../../ports/backup-source.ts';
+import type { BackupSource, Expected, SourceWriter } from '../../../ports/backup-source.ts';
 import type { FileTreeReader, OwnerNames } from '../../../ports/file-tree.ts';
 import { UseCaseError } from '../../errors.ts';
 import { isCode } from '../../repository/objects.ts';
 import { createExclusions } from './exclusions.ts';
 import { readBytes } from './file-bytes.ts';
 import { createNotes, type Notes } from './notes.ts';
+import { createSmallFiles, isSmall } from './small-files.ts';
 import { type Found, type SharedFolder, type WalkRules, walk } from './walk.ts';
 
 export interface FilesSourceSettings {
@@ -81,8 +83,9 @@ function rulesOf({ exclude, leaveOut = new Map(), oneFileSystem }: FilesSourceSe
 }
 
 /** About how much there is; and everything that may not be read, at once and before a byte is. */
-async function look(settings: FilesSourceSettings, signal: AbortSignal): Promise<{ readonly expectedBytes: number }> {
+async function look(settings: FilesSourceSettings, signal: AbortSignal): Promise<Expected> {
   let expectedBytes = 0;
+  let expectedFiles = 0;
   const unreadable: string[] = [];
   await using root = await settings.files.openRoot(settings.folder);
   await walk(
@@ -92,13 +95,14 @@ async function look(settings: FilesSourceSettings, signal: AbortSignal): Promise
       folder: async () => {},
       async other({ facts }) {
         expectedBytes += Math.min(facts.sizeBytes, facts.allocatedBytes);
+        expectedFiles += facts.sizeBytes > 0 ? 1 : 0;
       },
       unreadable: ({ shown }) => unreadable.push(shown),
       note: () => {},
     },
     signal,
   );
-  if (unreadable.length === 0) return { expectedBytes };
+  if (unreadable.length === 0) return { expectedBytes, expectedFiles };
   const more = unreadable.length - PROBLEMS_SHOWN;
   throw new UseCaseError('BACKUP_FILES_UNREADABLE', `${unreadable.length} files or folders may not be read`, {
     at: { file: settings.folder },
@@ -155,6 +159,17 @@ async function readTree(
     const first = await links.first(found, () => take(found, shared));
     if (first !== undefined) await put({ ...entryOf(source, found, owners), ...linkTo(first), sizeBytes: 0 });
   };
+  const small = createSmallFiles({
+    writer,
+    linesOf(found, readBytes) {
+      streams += 1;
+      items += 1;
+      sizeBytes += readBytes;
+      const stream = `${source}/${streams}`;
+      return { stream, entry: { ...entryOf(source, found, owners), sizeBytes: readBytes, stream } };
+    },
+    alone: (found, shared) => told(found, settings.folder, () => work(found, shared)),
+  });
 
   await using root = await files.openRoot(settings.folder);
   try {
@@ -164,6 +179,7 @@ async function readTree(
       {
         folder: (found) => put(entryOf(source, found, owners)),
         async other(found, shared) {
+          if (isSmall(found)) return await small.give(found, shared);
           const hold = shared.hold();
           await lanes.give(async () => {
             await using _ = hold;
@@ -174,8 +190,10 @@ async function readTree(
       },
       signal,
     );
+    await small.finish();
   } finally {
     // What runs still uses open files.
+    await small.close();
     await lanes.settled().catch(() => {});
   }
   await lanes.settled();
@@ -201,14 +219,14 @@ function vanished({ shown }: Found, notes: Notes): false {
   return false;
 }
 
-function entryOf(source: string, { path, shown, facts }: Found, owners: OwnerNames): FileEntry {
+function entryOf(source: string, { shown, rawPath, facts }: Found, owners: OwnerNames): FileEntry {
   const owner = owners.user(facts.uid);
   const group = owners.group(facts.gid);
   return {
     entry: 'file',
     source,
     path: shown,
-    ...(isText(path, shown) ? {} : { rawPath: path.toString('base64') }),
+    ...(rawPath === undefined ? {} : { rawPath: rawPath.toString('base64') }),
     kind: facts.kind,
     mode: facts.mode,
     uid: facts.uid,
@@ -221,17 +239,13 @@ function entryOf(source: string, { path, shown, facts }: Found, owners: OwnerNam
   };
 }
 
-function isText(bytes: Buffer, text: string): boolean {
-  return bytes.equals(Buffer.from(text));
-}
-
 function targetOf(target: Buffer): Pick<FileEntry, 'target' | 'rawTarget'> {
   const text = target.toString();
-  return isText(target, text) ? { target: text } : { target: text, rawTarget: target.toString('base64') };
+  return isUtf8(target) ? { target: text } : { target: text, rawTarget: target.toString('base64') };
 }
 
-function linkTo({ path, shown }: Found): Pick<FileEntry, 'link' | 'rawLink'> {
-  return isText(path, shown) ? { link: shown } : { link: shown, rawLink: path.toString('base64') };
+function linkTo({ shown, rawPath }: Found): Pick<FileEntry, 'link' | 'rawLink'> {
+  return rawPath === undefined ? { link: shown } : { link: shown, rawLink: rawPath.toString('base64') };
 }
 
 interface Links {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { orderedMap } from '../../../core/ordered-map.ts';
 import type { FileFacts, ReadableFolder } from '../../../ports/file-tree.ts';
 import { UseCaseError } from '../../errors.ts';
@@ -6,10 +7,10 @@ import type { NoteKind } from './notes.ts';
 
 /** Something that was found in a tree. Paths are relative to the source's folder. */
 export interface Found {
-  /** Bytes of the path, names joined by `/`. */
-  readonly path: Buffer;
-  /** The path as text; bytes that are no UTF-8 are replaced. */
+  /** The path as text, names joined by `/`; bytes that are no UTF-8 are replaced. */
   readonly shown: string;
+  /** Bytes of the path, where they are no UTF-8. */
+  readonly rawPath?: Buffer;
   readonly name: Buffer;
   readonly facts: FileFacts;
 }
@@ -32,6 +33,8 @@ export interface Visitor {
   note(kind: NoteKind, message: string): void;
 }
 
+type Place = Pick<Found, 'shown' | 'rawPath'>;
+
 /** An open folder that is closed when the last of its users is done. */
 export interface SharedFolder {
   readonly folder: ReadableFolder;
@@ -50,13 +53,13 @@ export async function walk(
   visitor: Visitor,
   signal: AbortSignal,
 ): Promise<void> {
-  await visitor.folder({ path: Buffer.from('.'), shown: '.', name: Buffer.from('.'), facts: root.facts });
-  await walkFolder(root, Buffer.alloc(0), root.facts.fileSystem, rules, visitor, signal);
+  await visitor.folder({ shown: '.', name: Buffer.from('.'), facts: root.facts });
+  await walkFolder(root, { shown: '' }, root.facts.fileSystem, rules, visitor, signal);
 }
 
 async function walkFolder(
   folder: ReadableFolder,
-  parent: Buffer,
+  parent: Place,
   rootFileSystem: bigint,
   rules: WalkRules,
   visitor: Visitor,
@@ -109,10 +112,16 @@ function* batches(names: readonly Buffer[]): Generator<readonly Buffer[]> {
 }
 
 /** @throws UseCaseError BACKUP_FILES_UNREADABLE when its path is too long */
-function placed(name: Buffer, parent: Buffer, { place }: ReadableFolder): Omit<Found, 'facts'> {
-  const path = parent.length === 0 ? name : Buffer.concat([parent, SLASH, name]);
-  if (path.length > LONGEST_PATH_BYTES) throw tooDeep(place);
-  return { name, path, shown: path.toString() };
+function placed(name: Buffer, parent: Place, { place }: ReadableFolder): Omit<Found, 'facts'> {
+  const prefix = parent.shown === '' ? '' : `${parent.shown}/`;
+  if (parent.rawPath === undefined && isUtf8(name)) {
+    const shown = `${prefix}${name}`;
+    if (shown.length > LONGEST_PATH_BYTES / 3 && Buffer.byteLength(shown) > LONGEST_PATH_BYTES) throw tooDeep(place);
+    return { name, shown };
+  }
+  const rawPath = Buffer.concat([parent.rawPath ?? Buffer.from(parent.shown), Buffer.from(prefix && '/'), name]);
+  if (rawPath.length > LONGEST_PATH_BYTES) throw tooDeep(place);
+  return { name, shown: rawPath.toString(), rawPath };
 }
 
 async function enter(
@@ -134,7 +143,7 @@ async function enter(
     await child[Symbol.asyncDispose]();
     return;
   }
-  await walkFolder(child, found.path, rootFileSystem, rules, visitor, signal);
+  await walkFolder(child, found, rootFileSystem, rules, visitor, signal);
 }
 
 function whyLeftOut(
@@ -150,8 +159,6 @@ function whyLeftOut(
     ? 'it is another file system'
     : undefined;
 }
-
-const SLASH = Buffer.from('/');
 
 function shareFolder(folder: ReadableFolder): SharedFolder {
   let users = 0;

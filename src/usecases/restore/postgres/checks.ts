@@ -74,11 +74,17 @@ export function collectNeeds(
   const own: Need[] = target.isSuperuser
     ? [{ allowance: 'superuser', name: quoteName(target.user), isAllowed: allow.has('superuser') }]
     : [];
-  const ofDatabases = tasks.flatMap(({ record, chosen, items }) => {
+  // What the server says of its own files counts, not what another server said of its own.
+  const isDistrusted = (extension: string) => target.extensions.get(extension)?.isTrusted === false;
+  const ofDatabases = tasks.flatMap(({ record, chosen, items, report }) => {
+    const said = new Set(record.needs.flatMap(({ kind, name }) => (kind === 'untrusted-extension' ? [name] : [])));
+    const distrusted = report.extensions.flatMap(({ name }): RestoreNeed[] =>
+      isDistrusted(name) && !said.has(quoteName(name)) ? [{ kind: 'untrusted-extension', name: quoteName(name) }] : [],
+    );
     const names = new Set(items.map(({ schema, name }) => quoteName(schema === '' ? name : schema)));
     const isMade = (name: string) => [...names].some((one) => name === one || name.startsWith(`${one}.`));
     return needsOf(
-      record.needs.filter(({ name }) => chosen.part.isWhole || isMade(name)),
+      [...record.needs.filter(({ name }) => chosen.part.isWhole || isMade(name)), ...distrusted],
       allow,
       record.name,
     );
@@ -98,10 +104,14 @@ export function* serverProblems(
   const at = { url: target.own.database.place };
   const refused = parts.needs.filter(({ isAllowed }) => !isAllowed);
   if (refused.length > 0) {
+    const words = new Set(refused.map(({ allowance }) => allowance));
+    const instead = words.has('tablespaces')
+      ? ' Or put everything into the default tablespace by --no-tablespaces.'
+      : '';
     yield new UseCaseError('RESTORE_NOT_ALLOWED', 'The snapshot needs what is not done unless it is allowed', {
       found: refused.map(needText).join('; '),
       at,
-      hint: `Look at them, then add --allow ${[...new Set(refused.map(({ allowance }) => allowance))].join(',')}.`,
+      hint: `Look at them, then add --allow ${[...words].join(',')}.${instead}`,
     });
   }
   const missing = parts.tasks
@@ -145,30 +155,25 @@ function* rightsProblems(
   const foreign = [...parts.owners].filter((owner) => !roles.includes(owner) && !target.mayBecome.has(owner));
   if (foreign.length > 0) lacks.push(`to make things in the name of ${foreign.map(quoteName).join(', ')}`);
   if (lacks.length === 0) return;
+  const isHigh = (role: string) => target.roles.get(role)?.value.isSuperuser === true;
+  const remedies = [
+    ...(foreign.some(isHigh)
+      ? [`Restore as a superuser, such as ${foreign.filter(isHigh).map(quoteName).join(', ')}.`]
+      : []),
+    ...(foreign.length > 0 && !foreign.some(isHigh)
+      ? [`Have a superuser run: grant ${foreign.map(quoteName).join(', ')} to ${quoteName(target.user)};`]
+      : []),
+    ...(roles.length > 0 || databases.length > 0 || beyond.length > 0
+      ? ['Use another role; or have somebody make what is named, and run the command again.']
+      : []),
+  ];
   yield new UseCaseError(
     'RESTORE_RIGHTS_MISSING',
     `The role ${quoteName(target.user)} may not do what the restore needs`,
     {
       found: lacks.join('; '),
       at: { url: target.own.database.place },
-      hint: 'Use another role; or have somebody make the roles and databases, and run the command again.',
-    },
-  );
-}
-
-export async function hasLocale(target: TargetServer, locale: string, signal: AbortSignal): Promise<boolean> {
-  await using session = await target.own.database.open({ readOnly: true, signal });
-  const outcome = await session.run(`set lc_monetary = '${locale.replaceAll("'", "''")}'`);
-  return outcome.kind === 'done';
-}
-
-export function localeMissing(locale: string): UseCaseError {
-  return new UseCaseError(
-    'RESTORE_LOCALE_MISSING',
-    'Values of the type money were written in a locale that the server has not',
-    {
-      expected: locale,
-      hint: 'Install the locale on the machine of the server: otherwise the values would be read as other ones.',
+      hint: remedies.join(' '),
     },
   );
 }

@@ -7,7 +7,11 @@ import { majorOf } from './target-server.ts';
  * The database with nothing in it. Its rights come when everything is in it; its owner at once, since whoever is to own
  * something in the schema public must be allowed to make it there.
  */
-export function createDatabaseSql(name: string, record: DatabaseRecord, versionNumber: number): string {
+export function createDatabaseSql(
+  name: string,
+  record: DatabaseRecord,
+  { versionNumber, tablespace }: { readonly versionNumber: number; readonly tablespace: string | undefined },
+): string {
   const { encoding, collate, characterType, localeProvider, locale } = record;
   const parts = [
     `create database ${quoteName(name)} owner ${quoteName(record.owner)} template template0`,
@@ -21,6 +25,7 @@ export function createDatabaseSql(name: string, record: DatabaseRecord, versionN
       parts.push(`${localeProvider === 'icu' ? 'icu_locale' : 'builtin_locale'} ${quoteText(locale)}`);
     }
   }
+  if (tablespace !== undefined) parts.push(`tablespace ${quoteName(tablespace)}`);
   return parts.join(' ');
 }
 

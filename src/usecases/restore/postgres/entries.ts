@@ -7,7 +7,7 @@ export interface ChosenEntries {
   readonly items: readonly ArchiveItem[];
   /** Objects that are at the target already, although they are to be made. */
   readonly conflicts: string[];
-  /** What ties a table that is wanted to one that is not. */
+  /** What ties a table that is wanted to one that is not, or hangs on one that is not. */
   readonly leftOut: readonly ArchiveItem[];
 }
 
@@ -21,6 +21,8 @@ const OF_TABLES = new Set([
 ]);
 /** They need another table, or an index of one, beside their own. */
 const TIES = new Set(['TABLE ATTACH', 'INDEX ATTACH', 'FK CONSTRAINT']);
+/** A table, or a schema, of a publication: nothing without the publication, which is in no schema. */
+const PUBLISHED = new Set(['PUBLICATION TABLE', 'PUBLICATION TABLES IN SCHEMA']);
 /** What a table may need to be made at all. */
 const SUPPORTS = new Set([
   ...['SCHEMA', 'EXTENSION', 'TYPE', 'SHELL TYPE', 'DOMAIN', 'COLLATION', 'FUNCTION', 'AGGREGATE', 'OPERATOR'],
@@ -41,19 +43,40 @@ export function chooseEntries(
   const leftAlone = new Set(
     items.filter((item) => ids.has(item.id) && isThere(item) && mayBeThere(item, chosen)).map(({ id }) => id),
   );
-  const isBesideThem = ({ kind, dependencies }: ArchiveItem) =>
-    BESIDE.has(kind) && dependencies.some((id) => leftAlone.has(id)) && !target?.isEmpty;
-  const wanted = items.filter((item) => ids.has(item.id) && !isBesideThem(item));
+  const isThereBefore = (schema: string) => target?.isEmpty === false && target.has('SCHEMA', '', schema);
+  const isBesideThem = ({ kind, name, dependencies }: ArchiveItem) =>
+    BESIDE.has(kind) &&
+    ((dependencies.some((id) => leftAlone.has(id)) && !target?.isEmpty) || isThereBefore(schemaBeside(name) ?? ''));
+  // What is made later in a schema that is there is not the snapshot's to say.
+  const isOfTheirs = ({ kind, schema }: ArchiveItem) => kind === 'DEFAULT ACL' && isThereBefore(schema);
+  const publications = new Map(items.flatMap((item) => (item.kind === 'PUBLICATION' ? [[item.id, item]] : [])));
+  const lacksPublication = ({ kind, dependencies }: ArchiveItem) =>
+    PUBLISHED.has(kind) &&
+    dependencies.some((id) => {
+      const publication = publications.get(id);
+      return publication !== undefined && !ids.has(id) && !isThere(publication);
+    });
+  const wanted = items.filter(
+    (item) => ids.has(item.id) && !isBesideThem(item) && !isOfTheirs(item) && !lacksPublication(item),
+  );
+  const ownFunctions = new Set(
+    items.flatMap(({ id, kind, schema }) => (kind === 'FUNCTION' && chosen.part.hasSchema(schema) ? [id] : [])),
+  );
   return {
     items: wanted.filter((item) => !leftAlone.has(item.id) || isDefault(item)),
     conflicts: wanted
       .filter((item) => isThere(item) && !leftAlone.has(item.id))
       .map(({ kind, schema, name }) => `${kind.toLowerCase()} ${schema === '' ? '' : `${schema}.`}${name}`),
-    leftOut: chosen.part.isWhole ? [] : items.filter((item) => TIES.has(item.kind) && !ids.has(item.id) && isOf(item)),
+    leftOut: chosen.part.isWhole
+      ? []
+      : items.filter((item) => isTorn(item) || (ids.has(item.id) && lacksPublication(item))),
   };
 
-  function isOf(item: ArchiveItem): boolean {
-    return item.dependencies.some((id) => ids.has(id));
+  /** Its other half is not restored: a table, or of a trigger the table, whose function is. */
+  function isTorn({ id, kind, dependencies }: ArchiveItem): boolean {
+    if (ids.has(id)) return false;
+    if (TIES.has(kind)) return dependencies.some((other) => ids.has(other));
+    return kind === 'TRIGGER' && dependencies.some((other) => ownFunctions.has(other));
   }
 }
 
@@ -91,13 +114,18 @@ function idsOfPart(items: readonly ArchiveItem[], { part, hasRelation, hasSequen
   for (const id of ids) {
     for (const other of byId.get(id)?.dependencies ?? []) if (SUPPORTS.has(byId.get(other)?.kind ?? '')) ids.add(other);
   }
-  for (const { id, kind, dependencies } of items) {
-    if (
-      BESIDE.has(kind) &&
-      dependencies.length > 0 &&
-      dependencies.every((other) => ids.has(other) || !byId.has(other))
-    )
-      ids.add(id);
+  for (const { id, kind, schema, name, dependencies } of items) {
+    if (!BESIDE.has(kind) || dependencies.length === 0) continue;
+    const known = dependencies.filter((other) => byId.has(other));
+    const own = schema === '' ? schemaBeside(name) : schema;
+    // What every database has, such as the schema public, is in an archive only by what stands beside it.
+    const isIn = known.length === 0 ? own !== undefined && part.hasSchema(own) : known.every((other) => ids.has(other));
+    if (isIn) ids.add(id);
   }
   return ids;
+}
+
+/** Of `SCHEMA NAME`, as rights and comments are called. */
+function schemaBeside(name: string): string | undefined {
+  return /^SCHEMA (.+)$/s.exec(name)?.[1];
 }

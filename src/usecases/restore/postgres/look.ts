@@ -3,7 +3,7 @@ import type { ChosenDatabase } from './choose.ts';
 import { type LedgerHead, openedSteps, readLedgerHead } from './ledger.ts';
 import type { DatabaseSurvey } from './survey.ts';
 import { inspectDatabase, type TargetObjects } from './target-database.ts';
-import type { TargetServer } from './target-server.ts';
+import { ownCollations, type TargetServer } from './target-server.ts';
 import type { DatabaseReport, DatabaseTask } from './types.ts';
 
 /** What a database of the target is found to be. */
@@ -17,6 +17,8 @@ export interface Found extends ChosenDatabase {
   readonly isFinished: boolean;
   readonly isOther: boolean;
   readonly extensions: DatabaseReport['extensions'];
+  /** In pg_catalog: those of the database, or of a new one. */
+  readonly collations: ReadonlySet<string>;
 }
 
 /** Looks at a database of the target, and changes nothing. */
@@ -34,16 +36,20 @@ export async function lookAt(
   const extensions = record.extensions.map(({ name, version }) => ({
     name,
     version,
-    available: target.extensions.get(name),
+    available: target.extensions.get(name)?.version,
   }));
-  const fresh = { ...one, reachable, extensions, begun: undefined, isFinished: false, isOther: false };
+  const fresh = {
+    ...{ ...one, reachable, extensions, begun: undefined, isFinished: false, isOther: false },
+    collations: target.collations,
+  };
   if (!target.databases.has(one.target)) return { ...fresh, state: 'new', objects: undefined, ledger: undefined };
   await using session = await reachable.database.open({ readOnly: true, signal });
   const objects = await inspectDatabase(session);
   const ledger = await readLedgerHead(session);
-  if (ledger === undefined) return { ...fresh, objects, ledger, state: objects.isEmpty ? 'empty' : 'existing' };
-  if (ledger.restore !== head.restore) return { ...fresh, objects, ledger, state: 'begun', isOther: true };
-  return { ...fresh, objects, ledger, state: 'begun', ...(await begunOf(session)) };
+  const there = { ...fresh, objects, ledger, collations: await ownCollations(session) };
+  if (ledger === undefined) return { ...there, state: objects.isEmpty ? 'empty' : 'existing' };
+  if (ledger.restore !== head.restore) return { ...there, state: 'begun', isOther: true };
+  return { ...there, state: 'begun', ...(await begunOf(session)) };
 }
 
 async function begunOf(session: DatabaseSession): Promise<Pick<Found, 'begun' | 'isFinished'>> {

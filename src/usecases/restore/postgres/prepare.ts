@@ -5,14 +5,16 @@ import type { ProgramSet } from '../../../ports/postgres-programs.ts';
 import { UseCaseError } from '../../errors.ts';
 import type { OpenedSnapshot } from '../../repository/open-snapshot.ts';
 import { partOf } from '../selection.ts';
-import { collectNeeds, hasLocale, localeMissing, problemsOf, serverProblems, unknownPattern } from './checks.ts';
+import { collectNeeds, problemsOf, serverProblems, unknownPattern } from './checks.ts';
 import { chooseDatabases, chooseSource, ledgerHead } from './choose.ts';
 import { chooseEntries } from './entries.ts';
 import type { LedgerHead } from './ledger.ts';
+import { collationNotes, localeProblems } from './locales.ts';
 import { type Found, lookAt } from './look.ts';
 import { planServer, type ServerPlan } from './roles.ts';
-import { type PostgresSnapshot, readPostgresSources } from './snapshot-source.ts';
+import { type PostgresSnapshot, readPostgresSources, recordedFacts } from './snapshot-source.ts';
 import { type DatabaseSurvey, surveyDatabase } from './survey.ts';
+import { tablespaceOfDatabase, tablespaceProblems, tablespacesOf } from './tablespaces.ts';
 import type { TargetObjects } from './target-database.ts';
 import { inspectServer, majorOf, type TargetServer } from './target-server.ts';
 import type {
@@ -65,19 +67,29 @@ export async function prepare(
     for (const owner of survey.owners) owners.add(owner);
     if (survey.hasMoney) money = one.record.moneyLocale;
     const found = await lookAt(one, survey, head, { ...dependencies, target, signal });
+    if (found.state === 'new') {
+      roles.add(one.record.owner);
+      owners.add(one.record.owner);
+    }
     isFinished ||= found.isFinished;
     problems.push(...problemsOf(found, survey, request));
-    tasks.push(taskOf(snapshot, survey, found, head));
+    const task = taskOf(snapshot, survey, found, head);
+    for (const { kind, owner } of task.items) if (OF_OWNER.has(kind)) owners.add(owner);
+    tasks.push(task);
   }
   problems.unshift(...part.unused().map(unknownPattern));
   const wanted = isAll ? 'all' : roles;
   const serverPlan = await planServer(snapshot, wanted, {
     ...{ target, reader, signal },
-    tablespaces: isAll && !request.noTablespaces,
+    tablespaces: request.noTablespaces ? new Set() : isAll ? 'all' : tablespacesOf(tasks),
   });
   const needs = collectNeeds(snapshot, tasks, serverPlan, target, request);
   problems.push(...serverProblems(target, { tasks, serverPlan, needs, owners }));
-  if (money !== undefined && !(await hasLocale(target, money, signal))) problems.push(localeMissing(money));
+  problems.push(...(await localeProblems(target, tasks, money, signal)));
+  const serverFacts = recordedFacts(snapshot, snapshot.end, reader, signal);
+  problems.push(...(await tablespaceProblems(target, serverPlan.tablespaces, serverFacts, signal)));
+  notes.push(...(await collationNotes(target, tasks, signal)));
+  if (request.noTablespaces) notes.push(...movedNotes(tasks));
   notes.push(...notesOf(snapshot, target, programs, tasks, wanted));
   return {
     ...{ snapshot, target, programs, serverPlan, tasks, isFinished },
@@ -101,6 +113,9 @@ export async function prepare(
     },
   };
 }
+
+/** What goes with a schema and is of the whole database by its fact: done in the name of its owner all the same. */
+const OF_OWNER = new Set(['DEFAULT ACL', 'PUBLICATION TABLE', 'PUBLICATION TABLES IN SCHEMA']);
 
 function requireNewEnough({ server }: PostgresSnapshot, target: TargetServer): void {
   if (majorOf(target.versionNumber) >= majorOf(server.serverVersionNumber)) return;
@@ -143,6 +158,8 @@ function taskOf(snapshot: PostgresSnapshot, survey: DatabaseSurvey, found: Found
   );
   return {
     ...{ record, chosen, properties, leftOut, head },
+    tablespace: tablespaceOfDatabase(survey),
+    collations: found.collations,
     reachable: found.reachable,
     items,
     contentsBytes: contents.contentsBytes,
@@ -170,6 +187,11 @@ function extensionsOf({ extensions }: Found, items: DatabaseTask['items']): Data
   return extensions.filter(({ name }) => made.has(name));
 }
 
+function movedNotes(tasks: readonly DatabaseTask[]): readonly string[] {
+  const names = [...tablespacesOf(tasks)].map(quoteName);
+  return names.length === 0 ? [] : [`what was in the tablespaces ${names.join(', ')} goes into the default one`];
+}
+
 function* notesOf(
   { end, server }: PostgresSnapshot,
   target: TargetServer,
@@ -188,7 +210,8 @@ function* notesOf(
       yield `${quoteName(report.target)}: extension ${name} ${version} becomes ${available}`;
     }
     for (const { kind, name } of leftOut) {
-      yield `${quoteName(report.target)}: ${kind.toLowerCase()} ${name} is left out: it needs a table that is not restored`;
+      const needs = kind.startsWith('PUBLICATION') ? 'a publication that is not there' : 'a table that is not restored';
+      yield `${quoteName(report.target)}: ${kind.toLowerCase()} ${name} is left out: it needs ${needs}`;
     }
   }
   yield* end.notes;

@@ -52,14 +52,17 @@ export async function proveFacts(request: FactsRequest): Promise<readonly Differ
     const key = keyOf(fact);
     if (!expected.has(key)) continue;
     const found = other.get(key);
-    differences.push(
-      difference(fact, found === undefined ? 'is missing' : changeOf(comparable(fact), comparable(found))),
-    );
+    const what = found === undefined ? 'is missing' : changeOf(comparable(fact), comparable(found));
+    if (what !== '') differences.push(difference(fact, what));
   }
   return [...differences, ...more];
 }
 
-async function* presentFacts({ reachable, signal }: FactsRequest): AsyncGenerator<Fact> {
+/** The facts of a database as it is now. */
+export async function* presentFacts({
+  reachable,
+  signal,
+}: Pick<FactsRequest, 'reachable' | 'signal'>): AsyncGenerator<Fact> {
   await using session = await reachable.database.open({ readOnly: true, signal });
   const state = await readServerState(session);
   for (const setting of readSettings(state)) await session.query(setting);
@@ -83,12 +86,11 @@ function difference({ kind, name }: Fact, what: string): Difference {
 
 const SHOWN_CHARACTERS = 200;
 
-/** The members that differ; empty when none does. */
+/** The members that differ; empty when none does. What the record does not tell, as those of older programs, is no difference. */
 export function changeOf(expected: Fact['value'], found: Fact['value']): string {
-  const members = [...new Set([...Object.keys(expected), ...Object.keys(found)])];
   const show = (value: Json | undefined) =>
     value === undefined ? 'nothing' : canonicalJson(value).slice(0, SHOWN_CHARACTERS);
-  return members
+  return Object.keys(expected)
     .filter((member) => canonicalJson(expected[member] ?? null) !== canonicalJson(found[member] ?? null))
     .map((member) => `${member}: expected ${show(expected[member])}, found ${show(found[member])}`)
     .join('; ');

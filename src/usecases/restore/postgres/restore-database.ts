@@ -6,6 +6,7 @@ import type { DatabaseSession } from '../../../ports/database.ts';
 import type { ProgramSet } from '../../../ports/postgres-programs.ts';
 import { UseCaseError } from '../../errors.ts';
 import { createDatabaseSql, propertiesSql } from './database-properties.ts';
+import { undoDefaultRights } from './default-rights.ts';
 import { type Ledger, openLedger, takeRestoreLock } from './ledger.ts';
 import { copyRows } from './rows.ts';
 import {
@@ -15,7 +16,7 @@ import {
   restoreDefinitions,
   restoreOtherData,
 } from './sections.ts';
-import { type PostgresSnapshot, streamOf } from './snapshot-source.ts';
+import { type PostgresSnapshot, recordedFacts, streamOf } from './snapshot-source.ts';
 import { inspectDatabase } from './target-database.ts';
 import type { TargetServer } from './target-server.ts';
 import type { DatabaseTask } from './types.ts';
@@ -43,11 +44,16 @@ export interface OpenTarget extends AsyncDisposable {
  *
  * @throws UseCaseError RESTORE_UNDER_WAY, RESTORE_LOCALE_MISSING
  */
-export async function openTarget(task: DatabaseTask, { target, signal }: DatabaseWork): Promise<OpenTarget> {
+export async function openTarget(
+  task: DatabaseTask,
+  { target, noTablespaces, signal }: DatabaseWork,
+): Promise<OpenTarget> {
   const { report, record, reachable, items } = task;
   if (report.state === 'new') {
     await using own = await target.own.database.open({ signal });
-    await createDatabase(own, report.target, createDatabaseSql(report.target, record, target.versionNumber));
+    const tablespace = noTablespaces ? undefined : task.tablespace;
+    const { versionNumber } = target;
+    await createDatabase(own, report.target, createDatabaseSql(report.target, record, { versionNumber, tablespace }));
   }
   const session = await reachable.database.open({ signal });
   try {
@@ -127,7 +133,7 @@ export async function restoreSteps(task: DatabaseTask, open: OpenTarget, work: D
   const { snapshot, reader, programs, signal, onStep } = work;
   const name = quoteName(task.report.target);
   const archive: ArchiveWork = {
-    ...{ programs, reader, signal },
+    ...{ programs, reader, signal, session },
     reachable: task.reachable,
     archive: streamOf(snapshot, task.record.archive),
     contentsBytes: task.contentsBytes,
@@ -138,6 +144,8 @@ export async function restoreSteps(task: DatabaseTask, open: OpenTarget, work: D
   if (!ledger.has('definitions')) {
     onStep(`${name}: definitions`);
     await definitions(task, open, archive);
+    await ownRights(task, open, work);
+    await ledger.add('definitions');
   }
   if (!ledger.has('rows')) {
     onStep(`${name}: rows of ${task.tables.length} tables`);
@@ -186,10 +194,23 @@ async function definitions(task: DatabaseTask, { ledger, session }: OpenTarget, 
       ({ section, kind, schema, name }) =>
         section === 'pre-data' && !(kind === 'SCHEMA' && name === 'public') && objects.has(kind, schema, name),
     );
-    if (isDone) return await ledger.add('definitions');
+    if (isDone) return;
   } else await ledger.add('definitions-begun');
   await restoreDefinitions(archive);
-  await ledger.add('definitions');
+}
+
+/** Rights as the snapshot has them, before there are rows that somebody could read. */
+async function ownRights(
+  { record, reachable, items, chosen }: DatabaseTask,
+  { session }: OpenTarget,
+  { snapshot, reader, signal }: DatabaseWork,
+): Promise<void> {
+  const schemas = new Set(items.flatMap(({ kind, name }) => (kind === 'SCHEMA' && name !== 'public' ? [name] : [])));
+  await undoDefaultRights({
+    ...{ session, reachable, signal },
+    recorded: () => recordedFacts(snapshot, record, reader, signal),
+    isMade: (fact) => chosen.hasFact(fact) && (fact.kind !== 'schema' || schemas.has(fact.name[0] ?? '')),
+  });
 }
 
 /** The same; values of sequences may be set again, what else there is leaves traces. */

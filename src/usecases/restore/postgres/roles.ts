@@ -27,7 +27,7 @@ export async function planServer(
   options: {
     readonly target: TargetServer;
     readonly reader: ChunkReader;
-    readonly tablespaces: boolean;
+    readonly tablespaces: ReadonlySet<string> | 'all';
     readonly signal: AbortSignal;
   },
 ): Promise<ServerPlan> {
@@ -40,12 +40,13 @@ export async function planServer(
   const named = new Set(statements.flatMap((one) => (one.kind === 'role' ? [one.role] : [])));
   const roles = [...named].filter((role) => (wanted === 'all' || wanted.has(role)) && !target.roles.has(role));
   const made = new Set(roles);
+  const isWanted = (name: string) => options.tablespaces === 'all' || options.tablespaces.has(name);
   const tablespaces = new Set(
-    options.tablespaces
-      ? statements.flatMap((one) =>
-          one.kind === 'tablespace' && !target.tablespaces.has(one.tablespace) ? [one.tablespace] : [],
-        )
-      : [],
+    statements.flatMap((one) =>
+      one.kind === 'tablespace' && isWanted(one.tablespace) && !target.tablespaces.has(one.tablespace)
+        ? [one.tablespace]
+        : [],
+    ),
   );
   const run: string[] = [];
   const powers: string[] = [];

@@ -1,16 +1,18 @@
 import type { ArchiveItem } from '../../../formats/postgres/archive.ts';
-import { connectionValue } from '../../../formats/postgres/names.ts';
+import { connectionValue, quoteText } from '../../../formats/postgres/names.ts';
 import type { ChunkReader, StreamRecord } from '../../../ports/chunks.ts';
-import type { ReachableDatabase } from '../../../ports/database.ts';
+import type { DatabaseSession, ReachableDatabase } from '../../../ports/database.ts';
 import type { ProgramSet } from '../../../ports/postgres-programs.ts';
 
 /** By which sessions of this restore are told from others. */
 export const RESTORE_APPLICATION = 'portolan restore';
 
-/** A large index or foreign key says nothing for hours. */
-const QUIET_MS = 7 * 24 * 3_600_000;
+/** A large index or foreign key says nothing for hours: after this time the server is asked whether it is at work. */
+const QUIET_MS = 15 * 60_000;
 
 export interface ArchiveWork {
+  /** With the same database, and idle while the program runs. */
+  readonly session: DatabaseSession;
   readonly programs: ProgramSet;
   readonly reachable: ReachableDatabase;
   readonly reader: ChunkReader;
@@ -60,13 +62,22 @@ async function* firstBytes(input: AsyncIterable<Uint8Array>, limitBytes: number)
 }
 
 async function run(
-  { programs, reachable, noTablespaces, signal, onMessages }: ArchiveWork,
+  { programs, reachable, noTablespaces, signal, onMessages, session }: ArchiveWork,
   items: readonly ArchiveItem[],
   args: readonly string[],
   files: Readonly<Record<string, AsyncIterable<Uint8Array>>>,
   input?: AsyncIterable<Uint8Array>,
 ): Promise<void> {
   const list = Buffer.from(items.map(({ id }) => `${id};\n`).join(''));
+  let fed = 0;
+  let before = '';
+  const isAtWork = async (): Promise<boolean> => {
+    const { isActive, history } = await lookAtSessions(session);
+    const now = `${fed} ${history}`;
+    const hasChanged = now !== before;
+    before = now;
+    return isActive || hasChanged;
+  };
   const output = programs.output(
     {
       program: 'pg_restore',
@@ -81,11 +92,40 @@ async function run(
         ...args,
       ],
       files: { list: [list], ...files },
-      ...(input === undefined ? {} : { input }),
+      ...(input === undefined
+        ? {}
+        : {
+            input: told(input, () => {
+              fed += 1;
+            }),
+          }),
       idleTimeoutMs: QUIET_MS,
+      isAtWork,
       onMessages,
     },
     { signal },
   );
   for await (const _ of output);
+}
+
+async function* told(input: AsyncIterable<Uint8Array>, onBytes: () => void): AsyncGenerator<Uint8Array> {
+  for await (const bytes of input) {
+    onBytes();
+    yield bytes;
+  }
+}
+
+/** What sessions of this restore do in the server; one that waits for its client does nothing. Another history: they did something. */
+async function lookAtSessions(session: DatabaseSession): Promise<{ isActive: boolean; history: string }> {
+  const rows = await session.query(
+    `select a.pid::text as pid, a.state_change::text as changed,
+       (a.state not like 'idle%' and a.wait_event_type is distinct from 'Client')::text as active
+     from pg_catalog.pg_stat_activity a
+     where a.datname = pg_catalog.current_database() and a.application_name = ${quoteText(RESTORE_APPLICATION)}
+     order by a.pid`,
+  );
+  return {
+    isActive: rows.some(({ active }) => active === 'true'),
+    history: rows.map(({ pid, changed }) => `${pid} ${changed}`).join(),
+  };
 }

@@ -19,6 +19,8 @@ select 'schema' as kind, '' as schema, n.nspname::text as name from pg_catalog.p
 union all
 select 'extension', '', e.extname::text from pg_catalog.pg_extension e
 union all
+select 'publication', '', p.pubname::text from pg_catalog.pg_publication p
+union all
 select 'relation', n.nspname::text, c.relname::text from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relpersistence <> 't' and ${USER_SCHEMA} and ${NOT_LEDGER}
     and not ${memberOfExtension('pg_class', 'c.oid')}
@@ -38,7 +40,14 @@ select 'collation', n.nspname::text, c.collname::text from pg_catalog.pg_collati
 
 /** Kinds of an archive, by what they are looked up as. */
 const KINDS: Readonly<Record<string, string>> = {
-  ...{ SCHEMA: 'schema', EXTENSION: 'extension', TABLE: 'relation', VIEW: 'relation', SEQUENCE: 'relation' },
+  ...{
+    SCHEMA: 'schema',
+    EXTENSION: 'extension',
+    PUBLICATION: 'publication',
+    TABLE: 'relation',
+    VIEW: 'relation',
+    SEQUENCE: 'relation',
+  },
   ...{ 'MATERIALIZED VIEW': 'relation', 'FOREIGN TABLE': 'relation' },
   ...{ TYPE: 'type', DOMAIN: 'type', 'SHELL TYPE': 'type', COLLATION: 'collation' },
   ...{ FUNCTION: 'function', PROCEDURE: 'function', AGGREGATE: 'function' },

@@ -21,7 +21,15 @@ export interface TargetServer {
   readonly tablespaces: ReadonlySet<string>;
   readonly databases: ReadonlySet<string>;
   /** By name, the version that is made unless another one is asked for. */
-  readonly extensions: ReadonlyMap<string, string>;
+  readonly extensions: ReadonlyMap<string, AvailableExtension>;
+  /** That a new database has by itself. */
+  readonly collations: ReadonlySet<string>;
+}
+
+export interface AvailableExtension {
+  readonly version: string;
+  /** By the target's own files: it takes no superuser to make it. */
+  readonly isTrusted: boolean;
 }
 
 /** Databases that take connections on nearly every server, then the one that is restored into. */
@@ -66,6 +74,7 @@ export async function inspectServer(server: DatabaseServer, signal: AbortSignal)
     mayBecome: new Set(mayBecome.map(({ name }) => name ?? '')),
     databases: new Set(databases.map(({ name }) => name ?? '')),
     extensions: await availableExtensions(session),
+    collations: await ownCollations(session),
   };
 }
 
@@ -86,11 +95,22 @@ async function openOwn(
 }
 
 /** One file of an extension that is not well formed fails the whole view. */
-async function availableExtensions(session: DatabaseSession): Promise<ReadonlyMap<string, string>> {
+async function availableExtensions(session: DatabaseSession): Promise<ReadonlyMap<string, AvailableExtension>> {
   const rows = await session.query(
-    `select e.name::text as name, coalesce(e.default_version, '') as version from pg_catalog.pg_available_extensions() e`,
+    `select e.name::text as name, coalesce(e.default_version, '') as version, (v.trusted or not v.superuser)::text as trusted
+     from pg_catalog.pg_available_extensions() e
+     left join pg_catalog.pg_available_extension_versions() v on v.name = e.name and v.version = e.default_version`,
   );
-  return new Map(rows.map(({ name, version }) => [name ?? '', version ?? '']));
+  return new Map(
+    rows.map(({ name, version, trusted }) => [name ?? '', { version: version ?? '', isTrusted: trusted === 'true' }]),
+  );
+}
+
+export async function ownCollations(session: DatabaseSession): Promise<ReadonlySet<string>> {
+  const rows = await session.query(
+    `select c.collname::text as name from pg_catalog.pg_collation c where c.collnamespace = 'pg_catalog'::pg_catalog.regnamespace`,
+  );
+  return new Set(rows.map(({ name }) => name ?? ''));
 }
 
 /** `170004` and `15` alike: 17. */

@@ -88,4 +88,8 @@ export interface DatabaseTask {
   /** Ties to tables that are not wanted. */
   readonly leftOut: readonly ArchiveItem[];
   readonly head: LedgerHead;
+  /** In pg_catalog of the target. */
+  readonly collations: ReadonlySet<string>;
+  /** In which the database was. */
+  readonly tablespace: string | undefined;
 }

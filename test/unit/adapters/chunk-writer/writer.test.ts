@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { appendFile, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { chunkCount, chunksOf } from '../../../../src/formats/repository/chunk-table.ts';
+import { CHUNK_MIN_BYTES, chunkCount, chunksOf } from '../../../../src/formats/repository/chunk-table.ts';
 import type { ChunkTable } from '../../../../src/ports/chunks.ts';
 import { collectPacks, inParts } from '../../../support/pack-collector.ts';
 import { raised } from '../../../support/raised.ts';
@@ -258,6 +258,47 @@ describe('files', () => {
       },
     });
     expect(await raised(() => writer.file(path))).toMatchObject({ code: 'SOURCE_CHANGED' });
+  });
+});
+
+describe('small files', () => {
+  test('are one chunk each, the same as alone, and the rest has a record without one', async () => {
+    const folder = await temporaryFolder();
+    const { writer, read } = await collectPacks();
+    const put = async (name: string, bytes: Uint8Array) => {
+      await writeFile(join(folder, name), bytes);
+      return Buffer.from(join(folder, name));
+    };
+    const contents = [randomBytes(1), randomBytes(3000), randomBytes(130_000), randomBytes(CHUNK_MIN_BYTES)];
+    const taken = await Promise.all(contents.map((bytes, index) => put(`taken ${index}`, bytes)));
+    await mkdir(join(folder, 'folder'));
+    await symlink(join(folder, 'taken 0'), join(folder, 'link'));
+    const left = [
+      await put('empty', Buffer.alloc(0)),
+      await put('large', randomBytes(CHUNK_MIN_BYTES + 1)),
+      ...['nothing', 'folder', 'link'].map((name) => Buffer.from(join(folder, name))),
+    ];
+    const mixed = [left[0], taken[0], left[1], taken[1], left[2], taken[2], left[3], taken[3], left[4]] as Buffer[];
+
+    const records = [...chunksOf(await writer.smallFiles(mixed))];
+    const alone = await Promise.all(taken.map((path) => writer.file(path)));
+    await writer.finish();
+    expect(records.map(({ sizeBytes }) => sizeBytes)).toEqual([0, 1, 0, 3000, 0, 130_000, 0, CHUNK_MIN_BYTES, 0]);
+    const told = records.filter(({ sizeBytes }) => sizeBytes > 0);
+    expect(told).toEqual(alone.flatMap(({ chunks }) => [...chunksOf(chunks)]));
+    for (const [index, { chunks }] of alone.entries()) expect(await read(chunks)).toEqual(contents[index]);
+    expect(await writer.smallFiles([])).toHaveLength(0);
+  });
+
+  test('that are not wanted any more end the batch with the reason', async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, 'file'), randomBytes(200_000));
+    const { writer } = await collectPacks({ store: () => new Promise(() => {}) });
+    const stop = new AbortController();
+    const paths = Array.from({ length: 1000 }, () => Buffer.from(join(folder, 'file')));
+    const work = writer.smallFiles(paths, { signal: stop.signal });
+    stop.abort(new Error('enough'));
+    await expect(work).rejects.toThrow('enough');
   });
 });
 

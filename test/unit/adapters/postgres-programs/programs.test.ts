@@ -55,6 +55,17 @@ test('the major version of the server, else the next newer one, never an older o
   expect(String((await raised(() => only('d').find(15, { programs: BOTH }))).found)).toContain('14.9');
 });
 
+test('what was found once is not looked for again, what was missing is', async () => {
+  const folder = await temporaryFolder();
+  const programs = createPostgresPrograms({ folder: join(folder, 'bin'), temporaryFolder: folder });
+  const find = () => programs.find(15, { programs: BOTH });
+  expect(await raisedCodes(find)).toEqual(['AdapterError POSTGRES_PROGRAMS_MISSING']);
+  await install(join(folder, 'bin'), '15.1');
+  const found = await find();
+  await install(join(folder, 'bin'), '14.1');
+  expect(await find()).toBe(found);
+});
+
 async function programThat(body: string) {
   const folder = await temporaryFolder();
   await install(join(folder, 'bin'), '15.1', BOTH, body);

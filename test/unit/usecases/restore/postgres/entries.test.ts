@@ -104,3 +104,42 @@ test('patterns that fit nothing are known', async () => {
   const { part } = await chosen({ schemas: ['nothing'], tables: ['a.orders', 'b.none'] });
   expect(part.unused()).toEqual(['nothing', 'b.none']);
 });
+
+test('rights of the schema public, which every database has, go with that schema into a new database alone', async () => {
+  // No entry makes the schema: 900 is in no archive.
+  const items = [
+    item(1, 'ACL', '', 'SCHEMA public', 900),
+    item(2, 'COMMENT', '', 'EXTENSION plpgsql', 901),
+    item(3, 'TABLE', 'public', 't'),
+    item(4, 'TABLE', 'a', 't'),
+    item(5, 'DEFAULT ACL', 'public', 'DEFAULT PRIVILEGES FOR TABLES'),
+  ];
+  const restored = async (part: Parameters<typeof chosen>[0], there?: TargetObjects) =>
+    idsOf(chooseEntries(items, await chosen(part), there).items);
+  expect(await restored({ schemas: ['a'] })).toEqual([4]);
+  expect(await restored({ schemas: ['public'] })).toEqual([1, 3, 5]);
+  expect(await restored({ schemas: ['public'] }, target())).toEqual([1, 3, 5]);
+  expect(await restored({ schemas: ['public'] }, target('SCHEMA .public', 'TABLE a.other'))).toEqual([3]);
+  expect(await restored({}, target('SCHEMA .public', 'TABLE a.other'))).toEqual([2, 3, 4]);
+});
+
+test('a table is published where its publication is there, and that it is not is told; so are triggers elsewhere', async () => {
+  const items = [
+    item(1, 'SCHEMA', '', 'a'),
+    item(2, 'FUNCTION', 'a', 'on_user()', 1),
+    item(3, 'TABLE', 'a', 't', 1),
+    item(4, 'TABLE', 'auth', 'users'),
+    item(5, 'PUBLICATION', '', 'news'),
+    item(6, 'PUBLICATION TABLE', 'a', 'news t', 5, 3),
+    item(7, 'TRIGGER', 'auth', 'users on_user', 4, 2),
+  ];
+  const part = await chosen({ schemas: ['a'] });
+  const without = chooseEntries(items, part, target('TABLE b.other'));
+  expect([idsOf(without.items), idsOf(without.leftOut)]).toEqual([
+    [1, 2, 3],
+    [6, 7],
+  ]);
+  const beside = chooseEntries(items, part, target('PUBLICATION .news'));
+  expect([idsOf(beside.items), idsOf(beside.leftOut)]).toEqual([[1, 2, 3, 6], [7]]);
+  expect(idsOf(chooseEntries(items, await chosen({}), undefined).items)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+});
