@@ -1,13 +1,17 @@
 import { ADAPTERS } from './error-catalogue/adapters.ts';
+import { AUDIT } from './error-catalogue/audit.ts';
 import { BACKUP_ADAPTERS } from './error-catalogue/backup-adapters.ts';
 import { BACKUP_FORMATS } from './error-catalogue/backup-formats.ts';
 import { BACKUPS } from './error-catalogue/backups.ts';
 import { BUNDLES } from './error-catalogue/bundles.ts';
 import { CLUSTER } from './error-catalogue/cluster.ts';
 import { COMMAND_LINE } from './error-catalogue/command-line.ts';
+import { ENROLMENTS } from './error-catalogue/enrolments.ts';
 import type { ErrorCode, Explanation } from './error-catalogue/explanation.ts';
 import { FORMATS } from './error-catalogue/formats.ts';
+import { IDENTITY } from './error-catalogue/identity.ts';
 import { OPERATIONS } from './error-catalogue/operations.ts';
+import { STORAGE } from './error-catalogue/storage.ts';
 
 export type { ErrorCode, Explanation } from './error-catalogue/explanation.ts';
 
@@ -25,4 +29,8 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
   ...BACKUP_FORMATS,
   ...BACKUP_ADAPTERS,
   ...BACKUPS,
+  ...STORAGE,
+  ...ENROLMENTS,
+  ...IDENTITY,
+  ...AUDIT,
 };

@@ -4,25 +4,41 @@ import type { CommandSpec } from './arguments.ts';
 import { commandOf, GLOBAL_OPTIONS, optionOf, type Typed, typedOptions } from './arguments-commander.ts';
 import { resolveOptions } from './arguments-resolution.ts';
 import { type CommandTree, placedCommands } from './command-tree.ts';
+import { auditGroup } from './commands/audit.ts';
 import { backupGroup } from './commands/backup.ts';
 import { bundleGroup } from './commands/bundle.ts';
 import { completionSpec } from './commands/completion.ts';
 import { configGroup } from './commands/config.ts';
 import { helpSpec } from './commands/help-code.ts';
 import { keysGroup } from './commands/keys.ts';
+import { loginSpec } from './commands/login.ts';
+import { logoutSpec } from './commands/logout.ts';
 import { migrateGroup } from './commands/migrate.ts';
 import { restoreSpec } from './commands/restore.ts';
+import { storageGroup } from './commands/storage.ts';
+import { whoamiSpec } from './commands/whoami.ts';
 import { locateConfiguration, readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
 import { UsageError } from './errors.ts';
 import { VERSION } from './version.ts';
 
 export async function loadCommandTree(): Promise<CommandTree> {
-  const groups = await Promise.all([bundleGroup(), migrateGroup(), configGroup(), backupGroup(), keysGroup()]);
+  const groups = await Promise.all([
+    bundleGroup(),
+    migrateGroup(),
+    configGroup(),
+    backupGroup(),
+    keysGroup(),
+    storageGroup(),
+    auditGroup(),
+  ]);
   const tree: CommandTree = {
     groups,
     commands: [
       restoreSpec,
+      loginSpec,
+      logoutSpec,
+      whoamiSpec,
       helpSpec(
         () => tree,
         (words) => commandHelpText(tree, words),

@@ -6,8 +6,11 @@ import { createProjectFiles } from '../adapters/project-files/project-files.ts';
 import { createThrowAwayPostgres } from '../adapters/throw-away-postgres/throw-away-postgres.ts';
 import { DRILL_CHECKS_MAX_BYTES, parseDrillChecks } from '../formats/postgres/drill-checks.ts';
 import { type DrillReport, drillSnapshot } from '../usecases/backup/drill/drill.ts';
+import type { OpeningOptions } from '../usecases/repository/open-snapshot.ts';
+import { actorOf } from './audit.ts';
 import { openPlace, openTrusted, type RepositoryOptions, type Running } from './repository.ts';
 import { openSigner, type SignerSettings } from './repository-signer.ts';
+import { recordedWork } from './restorer.ts';
 
 export interface DrillSettings extends RepositoryOptions {
   /** As typed. */
@@ -36,12 +39,18 @@ export async function composeBackupDrill(settings: DrillSettings, running: Runni
     ...(env.PATH === undefined ? {} : { searchPath: env.PATH }),
   });
   const postgres = createThrowAwayPostgres({ programs, temporaryFolder, applicationName: 'portolan backup drill' });
-  return await drillSnapshot(
-    repository,
-    { ...settings, signer, checks },
-    { postgres, programs, createChunkReader, progress },
-    running,
-  );
+  // Unattended, under the verifier's identity: nobody is there who could log in.
+  const restorer = { who: actorOf(), program: settings.program };
+  const target = 'a server that is thrown away';
+  const facts = { what: 'drill', repository: repository.id, target, selection: {} } as const;
+  const drill = (opening: Pick<OpeningOptions, 'beforeOpening'>) =>
+    drillSnapshot(
+      repository,
+      { ...settings, signer, checks },
+      { postgres, programs, createChunkReader, progress },
+      { ...opening, signal: running.signal },
+    );
+  return await recordedWork(restorer, facts, settings, running, drill, ({ problems }) => problems[0]?.code);
 }
 
 async function readChecks(path: string) {

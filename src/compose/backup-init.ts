@@ -6,7 +6,12 @@ import { createProjectFiles } from '../adapters/project-files/project-files.ts';
 import { MAX_IDENTITY_FILE_BYTES } from '../formats/age/identity-file.ts';
 import { joinRecipients, parseRecipient, parseRecipientsFile } from '../formats/age/recipients.ts';
 import { parseWriterName, type WriterName } from '../formats/repository/keys.ts';
-import { encodeRepositoryTrust } from '../formats/repository/repository-trust.ts';
+import { type PinnedRoot, pinnedRootOf } from '../formats/repository/pinned-root.ts';
+import {
+  decodeRepositoryTrust,
+  encodeRepositoryTrust,
+  REPOSITORY_TRUST_MAX_BYTES,
+} from '../formats/repository/repository-trust.ts';
 import type { RosterKey, RosterRecipient } from '../formats/repository/roster.ts';
 import {
   decodeWriterKey,
@@ -16,12 +21,17 @@ import {
 } from '../formats/repository/writer-key.ts';
 import type { SigningKey } from '../formats/sigstore/cosign-key.ts';
 import { PUBLIC_KEY_FILE_MAX_BYTES, parsePublicKey } from '../formats/sigstore/public-key.ts';
+import { UseCaseError } from '../usecases/errors.ts';
 import { type InitFiles, type InitReport, initRepository } from '../usecases/repository/init.ts';
 import { openPlace, type RepositoryOptions, type Running } from './repository.ts';
 import { makePrivateFolder, type RepositoryPlaces, writeRepositorySettings } from './repository-places.ts';
 
 export interface InitSettings extends Omit<RepositoryOptions, 'trust' | 'checkpoint'> {
   readonly signer: SigningKey;
+  /** Of further approvers. */
+  readonly coSigners: readonly SigningKey[];
+  /** The root that `keys init` made; absolute. */
+  readonly root?: string | undefined;
   /** Absolute path of its file. */
   readonly signKey: string;
   /** `RECIPIENT` or `NAME=RECIPIENT`. */
@@ -48,7 +58,8 @@ export async function composeBackupInit(settings: InitSettings, running: Running
   const { signer, cwd } = { ...settings, ...running };
   const own = { publicKey: publicKeyText(signer.publicKey) };
   const named = <Name extends string>(given: readonly string[], role: string) => readNamedKeys<Name>(given, role, cwd);
-  const approvers = await named(settings.approvers, 'approver');
+  const root = settings.root === undefined ? undefined : await readRoot(settings.root);
+  const approvers = root?.approvers ?? (await named(settings.approvers, 'approver'));
   const pruners = await named<WriterName>(settings.pruners, 'pruner');
   const verifiers = await named<WriterName>(settings.verifiers, 'verifier');
   const writer = parseWriterName(settings.writer ?? writerNameOfHost());
@@ -58,8 +69,10 @@ export async function composeBackupInit(settings: InitSettings, running: Running
   const report = await initRepository(
     {
       signer,
+      coSigners: settings.coSigners,
+      ...(root === undefined ? {} : { root: root.pinned, threshold: root.threshold }),
       approvers: approvers.length > 0 ? approvers : [{ name: 'approver-1', ...own }],
-      recipients: await readRosterRecipients(settings),
+      recipients: withPinned(await readRosterRecipients(settings), root?.pinned.breakGlass ?? []),
       writer: { name: writer, publicKey: writerPub },
       pruners: pruners.length > 0 ? pruners : [{ name: 'pruner-1' as WriterName, ...own }],
       verifiers,
@@ -71,6 +84,36 @@ export async function composeBackupInit(settings: InitSettings, running: Running
   return { ...report, place: store.place, writerKey: places.writerKey, trust: places.trust };
 }
 
+interface Root {
+  readonly approvers: readonly RosterKey[];
+  readonly threshold: number;
+  readonly pinned: PinnedRoot;
+}
+
+async function readRoot(path: string): Promise<Root> {
+  const bytes = await createProjectFiles().read(path, REPOSITORY_TRUST_MAX_BYTES);
+  const { repository, keys, threshold = 1, ...rest } = decodeRepositoryTrust(bytes, path);
+  if (repository === undefined) {
+    const approvers = keys.map(({ name, publicKey }) => ({ name, publicKey: publicKeyText(publicKey) }));
+    return { approvers, threshold, pinned: pinnedRootOf(rest) };
+  }
+  throw new UseCaseError('ROOT_DIFFERS', 'this root belongs to a repository already', {
+    found: repository,
+    at: { file: path, key: 'repository' },
+    hint: 'Give the root that `portolan keys init` made: it names no repository.',
+  });
+}
+
+/** Recipients that the root pins are there without being named, and have their role by whatever name. */
+function withPinned(named: readonly RosterRecipient[], pinned: readonly string[]): readonly RosterRecipient[] {
+  const absent = pinned.filter((recipient) => !named.some((one) => one.recipient === recipient));
+  const names = freeNames('break-glass', named);
+  const added = absent.map((recipient) => ({ name: names(), recipient, role: 'break-glass' as const }));
+  const all = [...named, ...added];
+  joinRecipients(all.map(({ recipient }) => parseRecipient(recipient)));
+  return all;
+}
+
 function initFiles(places: RepositoryPlaces): InitFiles {
   return {
     place: places.folder,
@@ -80,7 +123,10 @@ function initFiles(places: RepositoryPlaces): InitFiles {
     },
     async write(writerKey: WriterKey) {
       await makePrivateFolder(places.folder);
-      await writeFileDurable(places.trust, encodeRepositoryTrust(writerKey.repository, writerKey.approvers));
+      await writeFileDurable(
+        places.trust,
+        encodeRepositoryTrust(writerKey.repository, writerKey.approvers, writerKey.root),
+      );
       // Last: where it is, trust.json is.
       await writeFileDurable(places.writerKey, encodeWriterKey(writerKey), { mode: 0o600 });
     },
@@ -102,7 +148,7 @@ export async function readRosterRecipients(
     return given.map(({ name, value }) => ({ name: name ?? names(), recipient: parseRecipient(value).text, role }));
   };
   const all = [...numbered(readers, 'reader'), ...numbered(breakGlass.map(splitName), 'break-glass')];
-  joinRecipients(all.map(({ recipient }) => parseRecipient(recipient)));
+  if (all.length > 0) joinRecipients(all.map(({ recipient }) => parseRecipient(recipient)));
   return all;
 }
 

@@ -15,12 +15,15 @@ import type { FileTreeReader } from '../ports/file-tree.ts';
 import type { TargetState } from '../ports/target-state.ts';
 import { createFilesSource } from '../usecases/backup/files/source.ts';
 import { createPostgresSource } from '../usecases/backup/postgres/source.ts';
+import type { AskRoles } from '../usecases/backup/reader-roles.ts';
 import { type RunReport, runBackup } from '../usecases/backup/run.ts';
 import { UseCaseError } from '../usecases/errors.ts';
 import { isCode } from '../usecases/repository/objects.ts';
+import { openIdentityProvider, projectOfRoles } from './identity.ts';
 import { type DatabaseRequest, databaseSettings } from './migrate.ts';
 import { openPlace, type RepositoryOptions, type RepositoryPlace, type Running, storeOfRuns } from './repository.ts';
 import { openSigner, type SignerSettings } from './repository-signer.ts';
+import { accountOf } from './storage-identity.ts';
 
 export interface BackupRunSettings extends Omit<RepositoryOptions, 'trust' | 'checkpoint'> {
   readonly writerKey?: string | undefined;
@@ -45,6 +48,8 @@ export interface BackupRunSettings extends Omit<RepositoryOptions, 'trust' | 'ch
   readonly fullEveryMs?: number | undefined;
   readonly program: string;
   readonly lockWaitMs: number;
+  /** How old the identity provider's last word about roles may be before that is warned of. */
+  readonly rolesMaxAgeMs: number;
 }
 
 export interface BackupRunOutcome extends RunReport {
@@ -57,6 +62,7 @@ export async function composeBackupRun(settings: BackupRunSettings, running: Run
   await using files = createFileTreeReader();
   const writerKey = await readWriterKey(place, settings.writerKey, cwd);
   const signer = await openSigner(place, settings.signer, running);
+  const askRoles = await rolesAsker(writerKey, settings, running);
   const state = place.memory.ofWriter(writerKey.repository, writerKey.writer);
   const counts = new Map<string, unknown>();
   const sources: BackupSource[] = [];
@@ -81,6 +87,7 @@ export async function composeBackupRun(settings: BackupRunSettings, running: Run
       host: hostname(),
       program: settings.program,
       lockWaitMs: settings.lockWaitMs,
+      rolesMaxAgeMs: settings.rolesMaxAgeMs,
     },
     {
       store: storeOfRuns(place, settings, writerKey.repository, running),
@@ -88,12 +95,34 @@ export async function composeBackupRun(settings: BackupRunSettings, running: Run
       createChunkWriter,
       progress,
       now,
+      askRoles,
     },
     { signal },
   );
   // After the snapshot: counts of a run that failed say nothing.
   for (const [name, seen] of counts) await writeCounts(state, name, seen);
   return { ...report, place: place.store.place };
+}
+
+/** `undefined` where the root pins no ZITADEL, or no account was given to ask it as. */
+async function rolesAsker(
+  { root }: WriterKey,
+  settings: BackupRunSettings,
+  running: Running,
+): Promise<AskRoles | undefined> {
+  const account = await accountOf(settings, running.cwd);
+  const issuer = root?.issuer;
+  const project = issuer === undefined ? undefined : projectOfRoles(issuer);
+  if (account === undefined || issuer === undefined || project === undefined) return undefined;
+  const { url, readerRole: role, organization } = issuer;
+  return async (subjects, options) => {
+    const provider = await openIdentityProvider(url, settings, running);
+    try {
+      return await provider.rolesOf({ account, subjects, project, role, organization }, options);
+    } finally {
+      await provider.close();
+    }
+  };
 }
 
 /** The first of a kind has its name alone. */

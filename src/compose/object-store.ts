@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { AdapterError } from '../adapters/errors.ts';
 import { createPace, type Rates } from '../adapters/object-store/pace.ts';
-import type { CredentialsProvider } from '../adapters/object-store/s3/credentials.ts';
+import type { ClientSettings } from '../adapters/object-store/s3/client.ts';
 import type { TimeLimits } from '../adapters/object-store/s3/time-limits.ts';
 import type { CacheSettings } from '../adapters/object-store/wrappers/cache-folder.ts';
 import { cachedStore } from '../adapters/object-store/wrappers/cached-store.ts';
@@ -16,8 +16,7 @@ import {
 } from '../formats/storage/repository-address.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { proxyOf } from './registry-settings.ts';
-
-export type { CredentialsProvider } from '../adapters/object-store/s3/credentials.ts';
+import { type StorageAccess, type StorageIdentity, storageAccess } from './storage-credentials.ts';
 
 export interface StoreSettings {
   /** Credentials, region, endpoint and proxies come from here, as Amazon's tools and curl read them. */
@@ -28,8 +27,8 @@ export interface StoreSettings {
   readonly cwd?: string;
   /** PEM file of certificate authorities, trusted beside the system's. */
   readonly caFile?: string;
-  /** Instead of the environment's. */
-  readonly credentials?: CredentialsProvider;
+  /** Whose keys are asked of the storage, instead of the environment's. */
+  readonly identity?: StorageIdentity;
   /** At least 64 KiB per second each. */
   readonly rates?: Rates;
   /** Requests at once; 8. */
@@ -68,25 +67,48 @@ async function openFolder(path: string, settings: StoreSettings): Promise<Object
 }
 
 async function openBucket(written: BucketAddress, settings: StoreSettings): Promise<ObjectStore> {
-  const { environment: env, caFile, limits } = settings;
   const { createS3Store } = await import('../adapters/object-store/s3/s3-store.ts');
-  const { credentialsOf } = await import('../adapters/object-store/s3/credentials.ts');
+  const { client, access } = await bucketClient(written, settings);
+  const store = createS3Store(client);
+  return {
+    ...store,
+    async close() {
+      access.close();
+      await store.close();
+    },
+  };
+}
+
+/** What a bucket is reached with. Whoever is done with it closes `access`. */
+export async function bucketClient(
+  written: BucketAddress,
+  settings: StoreSettings,
+): Promise<{ readonly client: ClientSettings; readonly access: StorageAccess }> {
+  const { environment: env, limits, now } = settings;
   const { USUAL_LIMITS } = await import('../adapters/object-store/s3/time-limits.ts');
   const endpoint = env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL;
   const address: BucketAddress =
     written.endpoint === undefined && endpoint
       ? { ...written, endpoint: parseEndpoint(endpoint), pathStyle: true }
       : written;
+  const region = address.region ?? env.AWS_REGION ?? env.AWS_DEFAULT_REGION ?? DEFAULT_REGION;
+  const caFile = settings.caFile === undefined ? {} : { caFile: resolve(settings.cwd ?? '.', settings.caFile) };
+  const proxy = proxyOf(env);
   const pace = createPace(settings.rates ?? {});
-  return createS3Store({
+  const access = await storageAccess(
+    { endpoint: address.endpoint, region, identity: settings.identity },
+    { env, now, proxy, ...caFile, ...(settings.onRetry === undefined ? {} : { onRetry: settings.onRetry }) },
+  );
+  const client = {
     address,
     place: placeOfRepository(address),
-    region: address.region ?? env.AWS_REGION ?? env.AWS_DEFAULT_REGION ?? DEFAULT_REGION,
-    credentials: settings.credentials ?? credentialsOf(env),
+    region,
+    credentials: access.credentials,
     limits: { ...USUAL_LIMITS, ...limits },
-    now: settings.now,
-    proxy: proxyOf(env),
-    ...(caFile === undefined ? {} : { caFile: resolve(settings.cwd ?? '.', caFile) }),
+    now,
+    proxy,
+    ...caFile,
     ...(pace === undefined ? {} : { pace }),
-  });
+  };
+  return { client, access };
 }

@@ -3,29 +3,29 @@ import { writeFileDurable } from '../adapters/files/durable.ts';
 import { createProjectFiles } from '../adapters/project-files/project-files.ts';
 import { createIdentity, encodeIdentityFile, protectIdentityFile } from '../formats/age/new-identity.ts';
 import { parseWriterName, type WriterName } from '../formats/repository/keys.ts';
-import {
-  type Roster,
-  type RosterRecipient,
-  type RosterWriter,
-  rosterKeys,
-  sharedKeys,
-} from '../formats/repository/roster.ts';
+import { rootMember } from '../formats/repository/pinned-root.ts';
+import type { Roster, RosterRecipient, RosterWriter } from '../formats/repository/roster.ts';
 import { encodeWriterKey, type WriterKey } from '../formats/repository/writer-key.ts';
 import { UseCaseError } from '../usecases/errors.ts';
+import { enrolledRecipient, readerOf, requireApprovable } from '../usecases/keys/enrolments.ts';
 import type { OpenedRepository } from '../usecases/repository/open.ts';
 import { openSnapshot } from '../usecases/repository/open-snapshot.ts';
+import { listReaders, type ReadersReport } from '../usecases/repository/readers.ts';
 import { type RewrapReport, rewrapKeys } from '../usecases/repository/rewrap.ts';
-import {
-  publishRoster,
-  type Revocations,
-  signNextRoster,
-  withApprovals,
-  withoutRevoked,
-} from '../usecases/repository/roster-changes.ts';
+import { type Revocations, withApprovals, withoutRevoked } from '../usecases/repository/roster-changes.ts';
 import { readNamedKeys, readPublicKey, readRosterRecipients } from './backup-init.ts';
 import { readWriterKey } from './backup-run.ts';
+import { challengeHolder, openEnrolment, publishEnrolment, requireHolder } from './enrolments.ts';
 import { openPlace, openTrusted, type RepositoryOptions, type RepositoryPlace, type Running } from './repository.ts';
 import { openSigner, type SignerSettings } from './repository-signer.ts';
+import {
+  approveProposal,
+  type ChangeSettings,
+  planChange,
+  type RosterOutcome,
+  signChange,
+} from './roster-proposals.ts';
+import { describeRoster, type KeysReport } from './roster-report.ts';
 
 /** A new age identity file, mode 0600; what lies there is not replaced. Returns its recipient. */
 export async function composeKeysGenerate(
@@ -43,41 +43,17 @@ export async function composeKeysGenerate(
   return { file, recipient: identity.recipient };
 }
 
-export interface KeysReport {
-  readonly place: string;
-  readonly roster: Roster;
-  readonly keys: readonly { readonly role: string; readonly name: string; readonly keyHint: string }[];
-  /** Keys that have several roles. */
-  readonly shared: readonly { readonly names: readonly string[]; readonly roles: readonly string[] }[];
-}
-
-export async function composeKeysList(options: RepositoryOptions, running: Running): Promise<KeysReport> {
+export async function composeKeysList(
+  options: RepositoryOptions,
+  running: Running,
+): Promise<KeysReport & ReadersReport> {
   await using place = await openPlace(options, running);
-  const { roster } = await openTrusted(place, options, running);
-  return { place: place.store.place, ...describeRoster(roster.document) };
+  const repository = await openTrusted(place, options, running);
+  const readers = await listReaders(repository, running);
+  return { place: place.store.place, ...describeRoster(repository.roster.document), ...readers };
 }
 
-function describeRoster(roster: Roster): Omit<KeysReport, 'place'> {
-  const roles = ['approvers', 'writers', 'pruners', 'verifiers'] as const;
-  const keys = roles.flatMap((role) => rosterKeys(roster, role).map(({ name, keyHint }) => ({ role, name, keyHint })));
-  const entries = (role: (typeof roles)[number]) => (role === 'approvers' ? roster.approvers.keys : roster[role]);
-  const shared = sharedKeys(roster).map(({ publicKey, roles: held }) => ({
-    roles: held,
-    names: [
-      ...new Set(
-        held.flatMap((role) =>
-          entries(role)
-            .filter((one) => one.publicKey === publicKey)
-            .map(({ name }) => name),
-        ),
-      ),
-    ],
-  }));
-  return { roster, keys, shared };
-}
-
-export interface ApproveSettings extends RepositoryOptions {
-  readonly signer: SignerSettings;
+export interface ApproveSettings extends RepositoryOptions, ChangeSettings {
   readonly recipients: readonly string[];
   readonly recipientsFiles: readonly string[];
   readonly breakGlass: readonly string[];
@@ -93,35 +69,68 @@ export interface ApproveSettings extends RepositoryOptions {
   /** Where the id key comes from: another writer's key file, else an identity and a snapshot. */
   readonly writerKey?: string | undefined;
   readonly identities: readonly string[];
-}
-
-export interface RosterOutcome extends KeysReport {
-  readonly writerKeyFile?: string;
+  readonly threshold?: number | undefined;
+  readonly minimumRecipients?: number | undefined;
+  /** The enrolment of a reader, what he is called, and the file with his answer to this approver's challenge. */
+  readonly enrolment?: string | undefined;
+  readonly name?: string | undefined;
+  readonly answer?: string | undefined;
+  /** Where a challenge goes; nothing is signed then. */
+  readonly challengeOut?: string | undefined;
+  /** What another approver signed, in place of all of the above. */
+  readonly proposal?: string | undefined;
+  /** Shows what would be signed. */
+  readonly plan: boolean;
 }
 
 export async function composeKeysApprove(settings: ApproveSettings, running: Running): Promise<RosterOutcome> {
   await using place = await openPlace(settings, running);
   const repository = await openTrusted(place, settings, { ...running, writing: true });
+  const { proposal, enrolment } = settings;
+  if (proposal !== undefined) return await approveProposal(place, repository, { ...settings, proposal }, running);
+  const enrolled = enrolment === undefined ? undefined : await openEnrolment(repository, enrolment, running);
+  if (enrolled !== undefined && readerOf(repository, enrolled.digest) !== undefined)
+    return await publishEnrolment(place, repository, enrolled, running);
+  if (enrolled !== undefined)
+    requireApprovable(repository, enrolled, settings.name ?? enrolled.token.subject, running.now());
+  if (enrolled !== undefined && settings.challengeOut !== undefined)
+    return await challengeHolder(place, repository, enrolled, settings.challengeOut, running);
   const added = await newWriter(place, repository, settings, running);
   const { document } = repository.roster;
   const { cwd } = running;
   const changed = withApprovals(document, {
-    recipients: await newRecipients(document, settings),
+    recipients: [
+      ...(await newRecipients(document, settings)),
+      ...(enrolled === undefined ? [] : [enrolledRecipient(enrolled, settings)]),
+    ],
     writers: added === undefined ? [] : [added.entry],
     pruners: await readNamedKeys<WriterName>(settings.pruners, 'pruner', cwd, document.pruners),
     verifiers: await readNamedKeys<WriterName>(settings.verifiers, 'verifier', cwd, document.verifiers),
     approvers: await readNamedKeys(settings.approvers, 'approver', cwd, document.approvers.keys),
+    threshold: settings.threshold,
+    minimumRecipients: settings.minimumRecipients,
   });
-  const signer = await openSigner(place, settings.signer, running);
-  const next = await signNextRoster(repository, changed, signer, running.now(), running);
-  // Before the roster: a writer whom it names must have the file that belongs to it.
-  if (added !== undefined) await writeFileDurable(added.file, encodeWriterKey(added.writerKey), { mode: 0o600 });
-  const roster = await publishRoster(repository, next, place.memory, running);
-  return {
-    place: place.store.place,
-    ...describeRoster(roster),
-    ...(added === undefined ? {} : { writerKeyFile: added.file }),
-  };
+  warnOfStrangers(repository, changed, running);
+  const change = { place, repository, settings, enrolled };
+  if (settings.plan) return await planChange(change, changed, running);
+  if (enrolled !== undefined) await requireHolder(place, repository, enrolled, settings.answer, running);
+  const writerKeyFile = added?.file;
+  return await signChange({ ...change, writerKeyFile }, changed, running, {
+    // Before the roster: a writer whom it names must have the file that belongs to it.
+    beforeWriting: async () => {
+      if (added !== undefined) await writeFileDurable(added.file, encodeWriterKey(added.writerKey), { mode: 0o600 });
+    },
+  });
+}
+
+/** Where there is an identity provider, it has a word in who reads: not so of these. */
+function warnOfStrangers({ roster, trust }: OpenedRepository, changed: Roster, { progress }: Running): void {
+  if (trust.issuer === undefined) return;
+  const known = new Set(roster.document.recipients.map(({ recipient }) => recipient));
+  for (const { name, role, recipient, evidence } of changed.recipients) {
+    if (role !== 'reader' || evidence !== undefined || known.has(recipient)) continue;
+    progress.warn(`${name} comes in without an enrolment, by the word of approvers alone: \`keys verify\` will say so`);
+  }
 }
 
 async function newRecipients(roster: Roster, settings: ApproveSettings): Promise<readonly RosterRecipient[]> {
@@ -132,16 +141,26 @@ async function newRecipients(roster: Roster, settings: ApproveSettings): Promise
 }
 
 export async function composeKeysRevoke(
-  settings: RepositoryOptions & { readonly signer: SignerSettings; readonly revoked: Revocations },
+  settings: RepositoryOptions &
+    ChangeSettings & {
+      readonly revoked: Revocations;
+      /** From the new epoch on nothing is built on what is there; nobody need be revoked for it. */
+      readonly fresh: boolean;
+      readonly threshold?: number | undefined;
+      readonly plan: boolean;
+    },
   running: Running,
 ): Promise<RosterOutcome> {
   await using place = await openPlace(settings, running);
   const repository = await openTrusted(place, settings, { ...running, writing: true });
-  const changed = withoutRevoked(repository.roster.document, settings.revoked);
-  const signer = await openSigner(place, settings.signer, running);
-  const next = await signNextRoster(repository, changed, signer, running.now(), running);
-  const roster = await publishRoster(repository, next, place.memory, running);
-  return { place: place.store.place, ...describeRoster(roster) };
+  const { revoked, fresh, threshold } = settings;
+  const { document } = repository.roster;
+  const isNobodyNamed = Object.values(revoked).every((names) => names.length === 0);
+  const left = isNobodyNamed && (fresh || threshold !== undefined) ? document : withoutRevoked(document, revoked);
+  const changed = threshold === undefined ? left : { ...left, approvers: { ...left.approvers, threshold } };
+  const change = { place, repository, settings };
+  if (settings.plan) return await planChange(change, changed, running, { fresh });
+  return await signChange(change, changed, running, { fresh });
 }
 
 export async function composeKeysRewrap(
@@ -184,6 +203,7 @@ async function newWriter(
       idKey: await findIdKey(place, repository, settings, running),
       indexIdentity: identity,
       approvers: pinned,
+      ...rootMember(repository.trust),
     },
   };
 }
@@ -217,7 +237,7 @@ async function findIdKey(
   });
 }
 
-async function requireAbsent(file: string): Promise<void> {
+export async function requireAbsent(file: string): Promise<void> {
   if ((await createProjectFiles().kind(file)) === 'absent') return;
   throw new UseCaseError('ALREADY_THERE', `${file} exists: no key is written over`, {
     at: { file },

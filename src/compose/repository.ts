@@ -7,6 +7,7 @@ import { CHECKPOINT_MAX_BYTES, type Checkpoint, decodeCheckpoint } from '../form
 import type { RepositoryId } from '../formats/repository/keys.ts';
 import { decodeRepositoryTrust, REPOSITORY_TRUST_MAX_BYTES } from '../formats/repository/repository-trust.ts';
 import type { RosterTrust } from '../formats/repository/roster-chain.ts';
+import { parseRepositoryAddress, placeOfRepository } from '../formats/storage/repository-address.ts';
 import { parseTransferRate } from '../formats/storage/transfer-rate.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { UseCaseError } from '../usecases/errors.ts';
@@ -15,11 +16,12 @@ import { type OpenedRepository, openForWriting, openRepository } from '../usecas
 import { cacheFolder, type Running } from './environment.ts';
 import { openStore, type StoreSettings, withCache } from './object-store.ts';
 import { type RepositoryPlaces, repositoryPlaces, repositoryStateFolder } from './repository-places.ts';
+import { type StorageIdentityOptions, storageIdentity } from './storage-identity.ts';
 
 export type { Running } from './environment.ts';
 
 /** What says where a repository is, whom to believe about it, and where this machine remembers it. */
-export interface RepositoryOptions {
+export interface RepositoryOptions extends StorageIdentityOptions {
   /** As typed. */
   readonly repo: string;
   /** Absolute or relative path; without it what `backup init` left. */
@@ -48,16 +50,27 @@ function ratesOf({ limitUpload, limitDownload }: RepositoryOptions): NonNullable
   };
 }
 
-export async function openPlace(options: RepositoryOptions, running: Running): Promise<RepositoryPlace> {
+/** What a storage is opened with. */
+export async function storeSettings(options: RepositoryOptions, running: Running): Promise<StoreSettings> {
   const { env, cwd, now, progress } = running;
-  const store = await openStore(options.repo, {
+  const address = parseRepositoryAddress(options.repo);
+  const places = repositoryPlaces(placeOfRepository(address), env, cwd);
+  // A folder gives no keys: what was said of an account is for the identity provider alone.
+  const identity = address.kind === 'folder' ? undefined : await storageIdentity(options, places, running);
+  return {
     environment: env,
     cwd,
     now,
     ...(options.caFile === undefined ? {} : { caFile: options.caFile }),
+    ...(identity === undefined ? {} : { identity }),
     rates: ratesOf(options),
     onRetry: ({ code, message }) => progress.note(`${code}: ${message}; trying again`),
-  });
+  };
+}
+
+export async function openPlace(options: RepositoryOptions, running: Running): Promise<RepositoryPlace> {
+  const { env, cwd, now } = running;
+  const store = await openStore(options.repo, await storeSettings(options, running));
   const folderOf = (id: RepositoryId) => repositoryStateFolder(id, { state: options.state, env, cwd });
   return {
     store,
@@ -107,9 +120,9 @@ export async function openTrusted(
   return await (writing ? openForWriting : openRepository)(place.store, request, { signal });
 }
 
-async function readTrust(
+export async function readTrust(
   { places, store }: RepositoryPlace,
-  { trust }: RepositoryOptions,
+  { trust }: Pick<RepositoryOptions, 'trust'>,
   cwd: string,
 ): Promise<RosterTrust> {
   const path = trust === undefined ? places.trust : resolve(cwd, trust);

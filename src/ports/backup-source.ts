@@ -9,10 +9,16 @@ export interface BackupSource {
   readonly name: string;
   /** For messages, without secrets. */
   readonly place: string;
-  /** About how much there is to read, bytes; also finds what would fail later. */
-  prepare(options: { readonly signal: AbortSignal }): Promise<{ readonly expectedBytes: number }>;
+  /** About how much there is to read; also finds what would fail later. */
+  prepare(options: { readonly signal: AbortSignal }): Promise<Expected>;
   /** Reads everything in one consistent state. Rejects rather than leave anything out. */
   backUp(writer: SourceWriter, options: { readonly signal: AbortSignal }): Promise<SourceSummary>;
+}
+
+export interface Expected {
+  readonly expectedBytes: number;
+  /** Streams of their own, each a chunk at least. */
+  readonly expectedFiles?: number;
 }
 
 /** What stands of a source in the sealed part of a snapshot and, at its end, in the contents. */
@@ -27,6 +33,14 @@ export interface SourceWriter {
   readonly workers: number;
   stream(name: string, input: AsyncIterable<Uint8Array>): Promise<StreamRecord>;
   file(name: string, path: string | Uint8Array, options?: FileOptions): Promise<StreamRecord>;
+  /**
+   * `ChunkWriter.smallFiles`, with the lines of every file that is a chunk now: `linesOf` is told its place in `paths`. Resolves with
+   * the places of those that are none.
+   */
+  smallFiles(
+    paths: readonly Uint8Array[],
+    linesOf: (place: number, sizeBytes: number) => { readonly stream: string; readonly entry: ContentsEntry },
+  ): Promise<readonly number[]>;
   copy(name: string, job: CopyOutJob): Promise<CopyRecord>;
   entry(entry: ContentsEntry): Promise<void>;
 }

@@ -46,8 +46,9 @@ export interface ChunkWriterSettings {
   readonly knownCount: number;
   /** New packs are numbered from here. */
   readonly firstPack: number;
-  /** Bytes that are expected, for the size of the table; a guess. */
+  /** Bytes that are expected, and files of which each is a chunk at least, for the size of the table; guesses. */
   readonly expectedBytes?: number;
+  readonly expectedFiles?: number;
   readonly workers?: number;
   /** Stores a finished pack; the bytes, which are memory shared with workers, are the writer's again when it resolves. */
   readonly store: (digest: Digest, bytes: Uint8Array, signal: AbortSignal) => Promise<void>;
@@ -64,6 +65,11 @@ export interface ChunkWriter {
   stream(input: AsyncIterable<Uint8Array>, options?: { readonly signal?: AbortSignal }): Promise<StreamRecord>;
   /** A local file (a name that is no UTF-8 as bytes), no symbolic link, read by a worker; only the runs of bytes named, end to end (a sparse file's data), or all of it. */
   file(path: string | Uint8Array, options?: FileOptions): Promise<StreamRecord>;
+  /**
+   * Many small files in one go, far cheaper than one by one: a record for each, in their order, since each is one chunk. Its size is 0
+   * where a file is empty, has more than `CHUNK_MIN_BYTES`, changed meanwhile or could not be read: `file` tells why.
+   */
+  smallFiles(paths: readonly Uint8Array[], options?: { readonly signal?: AbortSignal }): Promise<ChunkTable>;
   copy(job: CopyOutJob, options?: { readonly signal?: AbortSignal }): Promise<CopyRecord>;
   /** Seals and stores the open packs. After it, every record that was returned is readable from the store. */
   finish(): Promise<{

@@ -28,13 +28,13 @@ export interface DatabaseSession extends AsyncDisposable {
   /**
    * One statement with its parameters ($1 …); values come as text.
    *
-   * @throws AdapterError DATABASE_STATEMENT_FAILED, DATABASE_LOST
+   * @throws AdapterError DATABASE_STATEMENT_FAILED, DATABASE_LOST, DATABASE_TIMEOUT
    */
   query(sql: string, parameters?: readonly (string | null)[]): Promise<readonly Row[]>;
   /**
    * A whole script (as bytes: in UTF-8) by the simple query protocol, as it is. Rows are dropped.
    *
-   * @throws AdapterError DATABASE_LOST
+   * @throws AdapterError DATABASE_LOST, DATABASE_TIMEOUT
    */
   run(script: string | Uint8Array): Promise<ScriptOutcome>;
   /** Gives back what a script may have set or left in the session: roles, settings, temporary tables. Locks stay. */

@@ -48,4 +48,6 @@ export interface ProgramRun {
   readonly onMessages?: (text: string) => void;
   /** How long it may print nothing while it is listened to. An hour unless given. */
   readonly idleTimeoutMs?: number;
+  /** Asked each time that this is over: whether it is given as long again. */
+  readonly isAtWork?: () => Promise<boolean>;
 }

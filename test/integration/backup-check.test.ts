@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createChunkReader } from '../../src/adapters/chunk-reader/chunk-reader.ts';
-import type { Digest } from '../../src/core/digest.ts';
+import { type Digest, digestOf } from '../../src/core/digest.ts';
 import type { PortolanError } from '../../src/core/errors.ts';
 import { createIdentity } from '../../src/formats/age/new-identity.ts';
 import {
+  evidenceKey,
   KEY_PREFIXES,
   parseRepositoryKey,
   type RepositoryKey,
@@ -60,7 +61,10 @@ async function fullRepository(): Promise<BackupRepository> {
   await repository.run([streamSource('files', { a: pseudoRandom('a', 300_000) })]);
   await repository.run([streamSource('files', { a: pseudoRandom('b', 300_000) })]);
   const { recipient } = await createIdentity('post-quantum');
-  await approve(repository, { recipients: [{ name: 'second', recipient, role: 'reader' }] });
+  const proof = pseudoRandom('evidence', 1000);
+  const evidence = { digest: digestOf(proof) };
+  await approve(repository, { recipients: [{ name: 'second', recipient, role: 'reader', evidence }] });
+  await store.put(evidenceKey(digestOf(proof)), proof);
   await rewrap(repository, [repository.identity]);
   await repository.run([streamSource('files', { a: pseudoRandom('c', 300_000) })]);
   const request = {
@@ -96,7 +100,7 @@ async function keysUnder(store: ObjectStore, prefix: string): Promise<string[]> 
 
 const KINDS: readonly RepositoryKey['kind'][] = [
   ...(['repository', 'roster', 'runKey', 'pack', 'index', 'contents', 'snapshot'] as const),
-  ...(['forgotten', 'rewrap', 'mark', 'verification'] as const),
+  ...(['evidence', 'forgotten', 'rewrap', 'mark', 'verification'] as const),
 ];
 
 describe('a repository with an object of every kind', () => {

@@ -2,7 +2,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createFolderStore } from '../../src/adapters/object-store/folder/folder-store.ts';
-import { KEY_PREFIXES, snapshotKey, type WriterName } from '../../src/formats/repository/keys.ts';
+import { digestOf } from '../../src/core/digest.ts';
+import { createIdentity } from '../../src/formats/age/new-identity.ts';
+import { evidenceKey, KEY_PREFIXES, snapshotKey, type WriterName } from '../../src/formats/repository/keys.ts';
 import type { ObjectStore } from '../../src/ports/object-store.ts';
 import { silentProgress } from '../../src/ports/progress.ts';
 import { copyRepository } from '../../src/usecases/repository/copy.ts';
@@ -19,6 +21,7 @@ import {
 import { dyingStore, Killed } from '../support/dying-store.ts';
 import { pseudoRandom } from '../support/image-content.ts';
 import { raised } from '../support/raised.ts';
+import { approve } from '../support/roster-changes.ts';
 
 function source(seed: string) {
   return streamSource('files', { a: pseudoRandom(seed, 300_000) });
@@ -58,6 +61,26 @@ test('a copy has the very objects, reads like the original, and is brought up to
   const opened = await repository.open(target, elsewhere(repository));
   const streams = await readStreams(opened, 'db-1/2', repository.identity);
   expect(streams.get('files/files/a')?.equals(pseudoRandom('second', 300_000))).toBe(true);
+});
+
+test('evidence of readers goes with it; what no roster names stays behind, and so does what is not it', async () => {
+  await using repository = await createBackupRepository();
+  const proofs = ['first', 'second', 'of nobody'].map((seed) => pseudoRandom(seed, 1000));
+  const [first, second, stray] = proofs.map((proof) => evidenceKey(digestOf(proof))) as [string, string, string];
+  for (const [name, proof] of [['anna', proofs[0]] as const, ['ben', proofs[1]] as const]) {
+    const { recipient } = await createIdentity('post-quantum');
+    const evidence = { kind: 'enrolment', digest: digestOf(proof as Buffer) };
+    await approve(repository, { recipients: [{ name, recipient, role: 'reader', evidence }] });
+  }
+  const target = createFolderStore(join(repository.root, 'copy'));
+  expect(await copy(repository, target)).toMatchObject({ problems: [] });
+  await repository.store.put(first, proofs[0] as Buffer);
+  await repository.store.put(second, proofs[0] as Buffer);
+  await repository.store.put(stray, proofs[2] as Buffer);
+  const report = await copy(repository, target);
+  expect(report.problems).toMatchObject([{ code: 'BACKUP_OBJECT_DAMAGED', at: { file: second } }]);
+  const evidence = [...(await contentOf(target)).keys()].filter((key) => key.startsWith(KEY_PREFIXES.evidence));
+  expect(evidence).toEqual([first]);
 });
 
 test('garbage and marks stay behind; stubs go with it, so that the copy’s chain is whole', async () => {

@@ -143,6 +143,14 @@ select current_database() = 'other';
     checks: [{ ok: true }, { ok: true }, { ok: true, database: 'other' }],
   });
   expect((await words()).at(-1)).toMatchObject({ kind: 'drill', result: 'good', readPercent: 100, findings: [] });
+  const audit = await portolan(['audit', 'list', '--state', at('verifier', 'state')], {
+    env: environmentOf('verifier'),
+  });
+  expect(done(audit)).toMatchObject({ findings: [] });
+  expect(audit.events.filter(({ event }) => event === 'record').slice(-2)).toMatchObject([
+    { what: 'drill', state: 'begun', snapshot: { writer: 'db-1', sequence: 1 } },
+    { what: 'drill', state: 'done' },
+  ]);
   expect(done(await portolanOf('writer', 'backup', 'list'))).toMatchObject({
     writers: [{ snapshots: [{ verified: true }] }],
   });

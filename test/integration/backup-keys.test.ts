@@ -100,6 +100,27 @@ test('who was revoked opens nothing that is backed up afterwards', async () => {
   });
 });
 
+test('once an epoch wants everything afresh, no run builds on what is older, and each of the next ones on what came since', async () => {
+  await using repository = await createBackupRepository();
+  const anna = await addReader(repository, 'anna');
+  await repository.run([SOURCE]);
+  // Without it packs that anna opens are built upon: their keys are sealed to everybody who is left, too.
+  await revoke(repository, { recipients: ['anna'] });
+  expect(await repository.run([SOURCE])).toMatchObject({ reusedBytes: 300_000 });
+  const ben = await addReader(repository, 'ben');
+  expect(await revoke(repository, { recipients: ['ben'] }, undefined, { fresh: true })).toMatchObject({ fresh: true });
+  // Keys that are sealed again make nothing reusable any more.
+  await addReader(repository, 'cleo');
+  await rewrap(repository, [repository.identity]);
+  expect(await repository.run([SOURCE])).toMatchObject({ full: true, fullReason: 'roster', reusedBytes: 0 });
+  expect(await repository.run([SOURCE])).toMatchObject({ full: false, reusedBytes: 300_000 });
+  const opened = await repository.open();
+  expect(opened.roster.document.fresh).toBeUndefined();
+  for (const identity of [anna, ben]) {
+    expect(await raised(() => readStreams(opened, 'latest', identity))).toMatchObject({ code: 'RUN_KEY_NOT_FOR_US' });
+  }
+});
+
 test('a second writer has a chain, a key and an index of its own', async () => {
   await using repository = await createBackupRepository();
   await repository.run([SOURCE]);

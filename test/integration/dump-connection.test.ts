@@ -60,6 +60,7 @@ async function chunkedWriter(onStream: (name: string) => Promise<void> = async (
       return chunks.stream(input);
     },
     file: (_, path, options) => chunks.file(path, options),
+    smallFiles: () => Promise.reject(new Error('a database has no files')),
     copy: (_, job) => chunks.copy(job),
     entry: async (entry) => {
       entries.push(entry);

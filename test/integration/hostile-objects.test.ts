@@ -4,7 +4,7 @@ import { createChunkReader } from '../../src/adapters/chunk-reader/chunk-reader.
 import { digestOf } from '../../src/core/digest.ts';
 import { PortolanError } from '../../src/core/errors.ts';
 import { createIdentity } from '../../src/formats/age/new-identity.ts';
-import { parseRepositoryKey, type RepositoryKey } from '../../src/formats/repository/keys.ts';
+import { evidenceKey, parseRepositoryKey, type RepositoryKey } from '../../src/formats/repository/keys.ts';
 import { isCode } from '../../src/usecases/repository/objects.ts';
 import { pseudoRandom } from '../support/image-content.ts';
 import {
@@ -27,7 +27,7 @@ interface Prepared {
   readonly needed: readonly string[];
 }
 
-/** Two writers, a key that was sealed again, a stub, a mark, results of a verifier. */
+/** Two writers, a reader with evidence, a key that was sealed again, a stub, a mark, results of a verifier. */
 async function fill(): Promise<{ repository: MemoryRepository; truth: Map<string, Content> }> {
   const repository = await createMemoryRepository({ writers: ['db-1', 'db-2'], verifiers: true });
   const { clock, writers, people } = repository;
@@ -46,10 +46,13 @@ async function fill(): Promise<{ repository: MemoryRepository; truth: Map<string
   clock.storageMs += 2 * HOUR_MS;
   await repository.prune();
   const anna = await createIdentity('classic');
+  const proof = Buffer.from(anna.recipient);
+  const evidence = { digest: digestOf(proof) };
   await repository.change((roster) => ({
     ...roster,
-    recipients: [...roster.recipients, { name: 'anna', recipient: anna.recipient, role: 'reader' }],
+    recipients: [...roster.recipients, { name: 'anna', recipient: anna.recipient, role: 'reader', evidence }],
   }));
+  await repository.store.put(evidenceKey(evidence.digest), proof);
   await repository.rewrap([people.reader.identity]);
   await back(db1, 'third');
   const sign = { signer: people.verifier, program: '0' };
@@ -170,7 +173,7 @@ const EXCHANGED = 'exchanged with another of its kind';
 const FOREIGN = 'replaced by that of another repository';
 
 /** Kinds whose absence nobody can tell, and which mean nothing then but that somebody's word is missing. */
-const MAY_BE_ABSENT: readonly RepositoryKey['kind'][] = ['mark', 'verification', 'rewrap'];
+const MAY_BE_ABSENT: readonly RepositoryKey['kind'][] = ['mark', 'verification', 'rewrap', 'evidence'];
 
 describe.each(Object.keys(TAMPERINGS))('%s', (name) => {
   const tamper = TAMPERINGS[name] as Tampering;

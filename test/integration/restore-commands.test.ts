@@ -117,6 +117,14 @@ test('what a restore needs is said by its plan; it is refused without leave, and
     status: 1,
     error: { code: 'RESTORE_TARGET_NOT_EMPTY' },
   });
+
+  const audit = await portolan(['audit', 'list', '--state', at('state')], { env: env() });
+  const records = audit.events.filter(({ event }) => event === 'record').slice(-6);
+  expect(records.filter(({ state }) => state !== 'begun')).toMatchObject([
+    { state: 'failed', code: 'RESTORE_NOT_ALLOWED' },
+    { state: 'done', selection: { source: ['postgres'] }, target: expect.stringContaining(`${target.port}`) },
+    { state: 'failed', code: 'RESTORE_TARGET_NOT_EMPTY' },
+  ]);
 });
 
 test('one database goes beside the old one under a new name, and only with the roles that it needs', async () => {

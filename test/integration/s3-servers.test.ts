@@ -40,7 +40,7 @@ describe.each([
   ['the Versity gateway', startVersitygw],
 ] as const)('%s of scripts/peers', (_name, start) => {
   test('creates an object once, keeps its versions, and deletes none that is locked', async () => {
-    const server = await started(start);
+    const server = await started<S3Process>(start);
     const client = server.client();
     await makeBucket(client, Bucket, { lock: { days: 1 } });
     const { VersionId } = await client.send(new PutObjectCommand({ Bucket, Key, Body: 'first', IfNoneMatch: '*' }));
@@ -59,7 +59,7 @@ describe.each([
   });
 
   test('comes back with its objects after an end of either kind', async () => {
-    const server = await started(start);
+    const server = await started<S3Process>(start);
     const client = server.client();
     await makeBucket(client, Bucket, { versioning: true });
     await client.send(new PutObjectCommand({ Bucket, Key, Body: 'kept' }));
@@ -73,7 +73,7 @@ describe.each([
   });
 
   test('speaks TLS with the certificate of its own authority', async () => {
-    const server = await started(start, { tls: true });
+    const server = await started<S3Process>(start, { tls: true });
     expect(server.endpoint).toMatch(/^https:/);
     await makeBucket(server.client(), Bucket);
     const { caFile } = await makePrivateCertificate(await temporaryFolder());

@@ -15,8 +15,8 @@ import { keyHint } from '../../src/formats/sigstore/public-key.ts';
 import type { BackupSource } from '../../src/ports/backup-source.ts';
 import type { ChunkWriter, ChunkWriterSettings } from '../../src/ports/chunks.ts';
 import type { ObjectStore } from '../../src/ports/object-store.ts';
-import { silentProgress } from '../../src/ports/progress.ts';
-import { type RunRequest, runBackup } from '../../src/usecases/backup/run.ts';
+import { type Progress, silentProgress } from '../../src/ports/progress.ts';
+import { type RunDependencies, type RunRequest, runBackup } from '../../src/usecases/backup/run.ts';
 import { type RepositoryMemory, readCheckpoint } from '../../src/usecases/repository/checkpoints.ts';
 import { type InitRequest, initRepository } from '../../src/usecases/repository/init.ts';
 import { type OpenedRepository, openRepository } from '../../src/usecases/repository/open.ts';
@@ -103,12 +103,13 @@ export interface BackupRepository extends AsyncDisposable {
   open(store?: ObjectStore, memory?: RepositoryMemory): Promise<OpenedRepository>;
 }
 
-export interface RunOptions extends Partial<RunRequest> {
+export interface RunOptions extends Partial<RunRequest>, Pick<RunDependencies, 'askRoles' | 'rolesLimitMs'> {
   readonly store?: ObjectStore;
   readonly memory?: RepositoryMemory;
   readonly longestRunMs?: number;
   readonly createChunkWriter?: (settings: ChunkWriterSettings) => Promise<ChunkWriter>;
   readonly signal?: AbortSignal;
+  readonly progress?: Progress;
 }
 
 export function memoryIn(folder: string, now: () => number): RepositoryMemory {
@@ -157,7 +158,8 @@ export async function createBackupRepository(
       nowMs = ms;
     },
     async run(sources, options = {}) {
-      const { store: runStore, memory: runMemory, longestRunMs, signal: runSignal, ...rest } = options;
+      const { store: runStore, memory: runMemory, longestRunMs, signal: runSignal, ...others } = options;
+      const { progress = silentProgress, askRoles, rolesLimitMs, createChunkWriter: create, ...rest } = others;
       return await runBackup(
         {
           ...{ writerKey: key, signer, sources, tags: [], hold: false, full: false },
@@ -166,9 +168,8 @@ export async function createBackupRepository(
         {
           store: runStore ?? store,
           memory: runMemory ?? memory,
-          createChunkWriter: options.createChunkWriter ?? createChunkWriter,
-          progress: silentProgress,
-          now,
+          createChunkWriter: create ?? createChunkWriter,
+          ...{ progress, now, askRoles, rolesLimitMs },
           ...(longestRunMs === undefined ? {} : { longestRunMs }),
         },
         { signal: runSignal ?? signal },

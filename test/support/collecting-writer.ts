@@ -54,6 +54,7 @@ export function createCollectingWriter(folder: string, options: CollectingOption
     read: (name) => readFile(path(name)),
     stream: keep,
     file: () => Promise.reject(new Error('a database has no files')),
+    smallFiles: () => Promise.reject(new Error('a database has no files')),
     async copy(name, job) {
       const { lines, ...record } = await keep(name, copyOut(job, options.programs));
       return { ...record, rows: lines };

@@ -92,6 +92,7 @@ export async function createInlineChunkWriter(settings: ChunkWriterSettings): Pr
       return { sizeBytes: bytes.length, chunks: table.table() };
     },
     file: () => Promise.reject(new Error('no files here')),
+    smallFiles: () => Promise.reject(new Error('no files here')),
     copy: () => Promise.reject(new Error('no database here')),
     async finish() {
       await closePack();

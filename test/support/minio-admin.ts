@@ -12,18 +12,12 @@ import { createCipheriv, createHash, createHmac, pbkdf2Sync, randomBytes } from 
 import { readFileSync } from 'node:fs';
 import { request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
+import { pause } from '../../src/core/retry.ts';
+import type { PolicyStatement } from '../../src/formats/storage/policy.ts';
 import type { S3Credentials, S3Process } from './s3-process.ts';
 
-/** Of a policy as S3 has it, version 2012-10-17. */
-export interface PolicyStatement {
-  readonly Effect: 'Allow' | 'Deny';
-  readonly Action: readonly string[];
-  /** `arn:aws:s3:::BUCKET` or `arn:aws:s3:::BUCKET/PREFIX*`. */
-  readonly Resource: readonly string[];
-  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string | readonly string[]>>>>;
-}
-
 export interface MinioAdmin {
+  createPolicy(name: string, statements: readonly PolicyStatement[]): Promise<void>;
   createUser(user: S3Credentials, statements: readonly PolicyStatement[]): Promise<void>;
   /** His credentials are unknown from then on. */
   removeUser(user: Pick<S3Credentials, 'accessKeyId'>): Promise<void>;
@@ -32,11 +26,15 @@ export interface MinioAdmin {
 type Server = Pick<S3Process, 'endpoint' | 'region' | 'root' | 'caFile'>;
 
 export function minioAdmin(server: Server): MinioAdmin {
+  const createPolicy: MinioAdmin['createPolicy'] = (name, statements) => {
+    const document = JSON.stringify({ Version: '2012-10-17', Statement: statements });
+    return ask(server, 'PUT', 'add-canned-policy', { name }, Buffer.from(document));
+  };
   return {
+    createPolicy,
     async createUser(user, statements) {
       const policy = `policy-${user.accessKeyId}`;
-      const document = JSON.stringify({ Version: '2012-10-17', Statement: statements });
-      await ask(server, 'PUT', 'add-canned-policy', { name: policy }, Buffer.from(document));
+      await createPolicy(policy, statements);
       const account = JSON.stringify({ secretKey: user.secretAccessKey, status: 'enabled' });
       const sealed = sealBody(server.root.secretAccessKey, Buffer.from(account));
       await ask(server, 'PUT', 'add-user', { accessKey: user.accessKeyId }, sealed);
@@ -60,6 +58,9 @@ function sealBody(secret: string, body: Buffer): Buffer {
   const associated = Buffer.concat([Buffer.of(0x80), seal(0, Buffer.alloc(0), Buffer.alloc(0))]);
   return Buffer.concat([salt, Buffer.of(0x02), nonce, seal(1, body, associated)]);
 }
+
+/** Buckets are there before users and policies are. */
+const READY_MS = 60_000;
 
 type Method = 'PUT' | 'DELETE';
 
@@ -89,7 +90,11 @@ async function ask(
   const authorization =
     `AWS4-HMAC-SHA256 Credential=${root.accessKeyId}/${scope}, SignedHeaders=${signed}, ` +
     `Signature=${hmac(key, toSign).toString('hex')}`;
-  await send(method, `${endpoint}${path}?${search}`, { ...headers, authorization }, body, server.caFile);
+  const url = `${endpoint}${path}?${search}`;
+  for (const deadline = Date.now() + READY_MS; ; await pause(50)) {
+    if ((await send(method, url, { ...headers, authorization }, body, server.caFile)) === 'done') return;
+    if (Date.now() > deadline) throw new Error('MinIO does not come to know its users and policies');
+  }
 }
 
 function send(
@@ -98,7 +103,7 @@ function send(
   headers: Record<string, string>,
   body: Buffer,
   caFile: string | undefined,
-): Promise<void> {
+): Promise<'done' | 'not yet'> {
   return new Promise((resolve, reject) => {
     const options = { method, headers: { ...headers, 'content-length': body.length } };
     const request =
@@ -109,7 +114,8 @@ function send(
         text += part;
       });
       response.once('error', reject).once('end', () => {
-        if (response.statusCode === 200) resolve();
+        if (response.statusCode === 200) resolve('done');
+        else if (response.statusCode === 503) resolve('not yet');
         else reject(new Error(`MinIO answered ${response.statusCode}: ${text}`));
       });
     });

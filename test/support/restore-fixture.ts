@@ -68,7 +68,7 @@ export async function dumpAll(
   { programs }: PostgresServer = server,
   what: readonly string[] = [],
 ): Promise<readonly string[]> {
-  const args = ['-h', server.folder, '-p', String(server.port), '-U', 'postgres', '--no-sync', ...what];
+  const args = ['-h', server.folder, '-p', String(server.port), '-U', server.superuser, '--no-sync', ...what];
   const { status, stdout, stderr } = await run(`${programs}/pg_dumpall`, args);
   if (status !== 0) throw new Error(stderr);
   return stdout.split('\n').filter((line) => !/^(?:--|\\(?:un)?restrict )/.test(line));

@@ -20,9 +20,10 @@ export async function changeRoster(
   repository: BackupRepository,
   change: (roster: Roster) => Roster,
   signer = repository.signer,
+  options: { readonly fresh?: boolean } = {},
 ): Promise<Roster> {
   const opened = await repository.open();
-  const next = await signNextRoster(opened, change(opened.roster.document), signer, repository.now());
+  const next = await signNextRoster(opened, change(opened.roster.document), signer, repository.now(), options);
   return await publishRoster(opened, next, repository.memory, { signal });
 }
 
@@ -30,8 +31,13 @@ export function approve(repository: BackupRepository, approvals: Partial<Approva
   return changeRoster(repository, (roster) => withApprovals(roster, { ...NOBODY, ...approvals }), signer);
 }
 
-export function revoke(repository: BackupRepository, revoked: Partial<Revocations>, signer?: SigningKey) {
-  return changeRoster(repository, (roster) => withoutRevoked(roster, { ...NONE, ...revoked }), signer);
+export function revoke(
+  repository: BackupRepository,
+  revoked: Partial<Revocations>,
+  signer?: SigningKey,
+  options: { readonly fresh?: boolean } = {},
+) {
+  return changeRoster(repository, (roster) => withoutRevoked(roster, { ...NONE, ...revoked }), signer, options);
 }
 
 export async function rewrap(repository: BackupRepository, identities: readonly string[], store = repository.store) {

@@ -12,6 +12,7 @@ import { makePrivateCertificate, type PrivateCertificate } from './private-certi
 export interface S3Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  readonly sessionToken?: string;
 }
 
 /** A server of object storage on a port of loopback, with its files in one folder. */

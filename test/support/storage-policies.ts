@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import type { PolicyStatement } from './minio-admin.ts';
+import { type PolicyStatement, type StorageRole as Role, storagePolicy } from '../../src/formats/storage/policy.ts';
 
-export type StorageRole = 'Reader' | 'Writer' | 'Pruner' | 'Verifier' | 'Approver';
+export type StorageRole = Capitalize<Role>;
 
 interface Names {
   readonly bucket: string;
@@ -11,19 +9,8 @@ interface Names {
   readonly verifier?: string;
 }
 
-/** What docs/storage-policies.md gives a role, with what every role has. */
-export function policyOf(role: StorageRole, names: Names): readonly PolicyStatement[] {
-  const page = readFileSync(join(import.meta.dirname, '../../docs/storage-policies.md'), 'utf8');
-  const statementsOf = (title: StorageRole): readonly PolicyStatement[] => {
-    const section = page.split(`\n## ${title}\n`)[1]?.split('\n## ')[0];
-    const json = section?.match(/```json\n(.*?)```/s)?.[1];
-    if (json === undefined) throw new Error(`docs/storage-policies.md has no policy for the ${title}`);
-    const named = json
-      .replaceAll('BUCKET', names.bucket)
-      .replaceAll('PREFIX', names.prefix)
-      .replaceAll('WRITER', names.writer ?? 'nobody')
-      .replaceAll('VERIFIER', names.verifier ?? 'nobody');
-    return JSON.parse(named).Statement;
-  };
-  return role === 'Reader' ? statementsOf('Reader') : [...statementsOf('Reader'), ...statementsOf(role)];
+/** What `portolan storage policy` and docs/storage-policies.md give a role; with `subject` by MinIO's role of an OpenID provider. */
+export function policyOf(role: StorageRole, names: Names, subject?: string): readonly PolicyStatement[] {
+  const named = { writer: 'nobody', verifier: 'nobody', ...names };
+  return storagePolicy(role.toLowerCase() as Role, named, subject).Statement;
 }

@@ -17,6 +17,7 @@ import type {
   SealingEngine,
 } from '../../ports/sealing.ts';
 import { AdapterError } from '../errors.ts';
+import { workerDied } from '../worker-died.ts';
 import { decodeFailure } from './failure.ts';
 import { type PieceFile, pieceDamaged, pieceReadFailure } from './piece-errors.ts';
 import { createHeaderCache, type HeaderCache, type OpenedHeader } from './piece-header.ts';
@@ -38,11 +39,7 @@ export function createSealingEngine(options: SealingEngineOptions = {}): Sealing
     url: options.workerUrl ?? new URL('./worker.ts', import.meta.url),
     workers: options.workers ?? Math.min(4, Math.max(2, availableParallelism())),
     decodeFailure,
-    lost: (cause) =>
-      new AdapterError('WORKER_DIED', 'a worker thread ended unexpectedly', {
-        cause,
-        hint: 'Check that the machine has free memory, and run the command again.',
-      }),
+    lost: workerDied,
     closed: () =>
       new AdapterError('ENGINE_CLOSED', 'the sealing engine was closed before this was done', {
         hint: 'Run the command again.',

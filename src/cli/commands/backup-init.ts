@@ -1,7 +1,8 @@
 import type { InitOutcome } from '../../compose/backup-init.ts';
 import { CLOCK_TOLERANCE_MS } from '../../formats/repository/retention.ts';
 import { sharedKeys } from '../../formats/repository/roster.ts';
-import { defineCommand, list, path, text } from '../arguments.ts';
+import type { SigningKey } from '../../formats/sigstore/cosign-key.ts';
+import { defineCommand, list, path, pathList, text } from '../arguments.ts';
 import { formatDuration } from '../output-units.ts';
 import { BUCKETS, repoOption, repositoryStateOption, roleKeys, storageOptions } from './repository-options.ts';
 import { passwordFileOption, recipientsFileOption, recipientsOption, signKeyOption } from './shared-options.ts';
@@ -25,7 +26,16 @@ export const spec = defineCommand({
       value: 'RECIPIENT',
       description: 'as --recipient: an identity that is kept offline, for the day when all others are lost',
     }),
+    root: path({
+      value: 'FILE',
+      description:
+        'the root that `keys init` made: approvers, break-glass recipients, the minimum and the identity provider come from it',
+    }),
     signKey: signKeyOption,
+    coSignKey: pathList({
+      value: 'FILE',
+      description: 'the key of another approver, where the root wants several signatures; repeatable',
+    }),
     passwordFile: passwordFileOption,
     writer: text({ value: 'NAME', description: 'name of the writer: a-z, 0-9 and -; by default the host’s' }),
     writerPub: path({ value: 'FILE', description: "the writer's public key, where it signs with another key" }),
@@ -45,6 +55,11 @@ export const spec = defineCommand({
         "portolan backup init --repo 's3://backups/shop?endpoint=https://minio.ship:9000' -R readers.txt --sign-key cosign.key",
       note: 'a bucket',
     },
+    {
+      command:
+        'portolan backup init --repo /srv/backups --root root.json -r anna=age1pq1… --sign-key ada.key --co-sign-key ben.key',
+      note: 'by a root, with two approvers',
+    },
   ],
   async run(context, _, values) {
     const { resolve } = await import('node:path');
@@ -56,11 +71,21 @@ export const spec = defineCommand({
       passwordFromEnvironment: context.env.COSIGN_PASSWORD,
       askSecret: context.askSecret,
     };
-    const signer = await (await readSigningKey(values.signKey, passwords)).open(context);
+    if (values.root !== undefined && values.approver.length > 0) {
+      const { UsageError } = await import('../errors.ts');
+      throw new UsageError('USAGE', '--root says who approves: --approver does not go with it', {
+        hint: 'Add approvers later: `portolan keys approve --approver`.',
+      });
+    }
+    const signers: SigningKey[] = [];
+    for (const file of [values.signKey, ...values.coSignKey])
+      signers.push(await (await readSigningKey(file, passwords)).open(context));
+    const [signer, ...coSigners] = signers as [SigningKey, ...SigningKey[]];
     const outcome = await composeBackupInit(
       {
         ...values,
-        signer,
+        ...{ signer, coSigners },
+        root: values.root === undefined ? undefined : at(values.root),
         signKey: at(values.signKey),
         recipients: values.recipient,
         recipientsFiles: values.recipientsFile.map(at),

@@ -40,6 +40,10 @@ export const spec = defineCommand({
         one.hold ? 'hold' : '',
         one.collapsed ? 'collapsed' : '',
         one.isForgotten ? 'being forgotten' : '',
+        one.dropped.length > 0 ? `not to ${one.dropped.length}` : '',
+        one.identityProvider === undefined || one.identityProvider.state === 'answered'
+          ? ''
+          : `roles ${one.identityProvider.state}`,
         ...one.tags,
       ]
         .filter(Boolean)

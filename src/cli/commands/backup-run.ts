@@ -9,6 +9,7 @@ import {
   storageOptions,
   tagOption,
 } from './repository-options.ts';
+import { droppedLines, rolesLines } from './roles-text.ts';
 import { caFileOption, databasePasswordFileOption, waitLockOption } from './shared-options.ts';
 
 export const spec = defineCommand({
@@ -17,7 +18,8 @@ export const spec = defineCommand({
   description:
     'Backs up everything that is named as one snapshot, which appears when all of it is stored. Only what changed since ' +
     'the last snapshot is written. What this machine holds opens no backup. Killed anywhere, the next run goes on from ' +
-    'the last snapshot. It must not take longer than 24 hours.',
+    'the last snapshot. It must not take longer than 24 hours. With a service account, where the root names an identity ' +
+    'provider, readers who enrolled there and lost their role are left out; where it does not answer, nobody is, with a warning.',
   arguments: {},
   options: {
     repo: repoOption,
@@ -58,6 +60,11 @@ export const spec = defineCommand({
       value: 'TIME',
       description: 'write everything afresh when the last full run is so long ago, such as 30d',
     }),
+    rolesMaxAge: text({
+      value: 'TIME',
+      defaultValue: '7d',
+      description: 'warn when the identity provider has not said for so long who still holds the role of a reader',
+    }),
     waitLock: waitLockOption('how long another run of the same writer on this machine is waited for'),
     state: repositoryStateOption,
     ...storageOptions,
@@ -76,6 +83,11 @@ export const spec = defineCommand({
       command:
         'portolan backup run --repo /srv/backups --database postgres://postgres@db/postgres --all-databases --tag before-upgrade --hold',
       note: 'before something risky',
+    },
+    {
+      command:
+        'portolan backup run --repo /srv/backups --database postgres://backup@127.0.0.1/shop --service-key writer-key.json',
+      note: 'not for readers who lost their role in ZITADEL',
     },
   ],
   async run(context, _, values) {
@@ -97,14 +109,12 @@ export const spec = defineCommand({
         fullEveryMs: values.fullEvery === undefined ? undefined : durationOf('full-every', values.fullEvery),
         program: VERSION,
         lockWaitMs: values.waitLock * 1000,
+        rolesMaxAgeMs: durationOf('roles-max-age', values.rolesMaxAge),
       },
       context,
     );
     const { writer, sequence, sources } = outcome;
-    for (const { notes, collapses = [] } of sources) {
-      for (const note of notes) context.progress.note(note);
-      for (const collapse of collapses) context.progress.warn(collapse);
-    }
+    for (const { collapses = [] } of sources) for (const collapse of collapses) context.progress.warn(collapse);
     const share = outcome.sizeBytes === 0 ? 0 : Math.round((100 * outcome.reusedBytes) / outcome.sizeBytes);
     context.output.result({ ...outcome, snapshot: `${writer}/${sequence}`, digest: outcome.snapshot }, () =>
       [
@@ -113,9 +123,12 @@ export const spec = defineCommand({
           ({ place, items, rows, kind, sizeBytes }) =>
             `  ${kind.padEnd(11)} ${place}: ${formatCount(items, kind === 'postgres' ? 'table' : 'file')}${rows === undefined ? '' : `, ${rows} rows`}, ${formatBytes(sizeBytes)}`,
         ),
+        ...sources.flatMap(({ notes }) => notes.map((note) => `  note        ${note}`)),
         `  read        ${formatBytes(outcome.sizeBytes)}, of which ${share} % was there already`,
         `  stored      ${formatBytes(outcome.storedBytes)} in ${formatCount(outcome.newPacks, 'new pack')}`,
         `  readers     ${outcome.recipients.length}`,
+        ...droppedLines(outcome.dropped),
+        ...rolesLines(outcome),
         `  took        ${formatDuration(outcome.durationMs)}`,
       ].join('\n'),
     );

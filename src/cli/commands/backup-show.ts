@@ -1,6 +1,7 @@
 import { defineCommand } from '../arguments.ts';
 import { formatBytes, formatCount } from '../output-units.ts';
 import { repositoryOptions, snapshotArgument } from './repository-options.ts';
+import { droppedLines, rolesLines } from './roles-text.ts';
 import { identityOption } from './shared-options.ts';
 
 export const spec = defineCommand({
@@ -37,7 +38,8 @@ export const spec = defineCommand({
         `  notes       ${flags.filter(Boolean).join(', ') || '-'}`,
         `  verified    ${report.verified === undefined ? 'by nobody' : report.verified ? 'good' : 'BAD'}`,
         `  sealed to   ${report.recipientNames.join(', ')} (epoch ${report.epoch})`,
-        ...report.dropped.map(({ recipient, reason }) => `  not to      ${recipient.slice(0, 30)}…: ${reason}`),
+        ...droppedLines(report.dropped),
+        ...rolesLines(report),
         `  packs       ${report.packs}, ${formatBytes(report.storedBytes)}, of ${formatCount(report.runs.length, 'run')}`,
         ...(details === undefined
           ? []

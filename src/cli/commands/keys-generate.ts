@@ -17,7 +17,8 @@ export const spec = defineCommand({
   ],
   async run(context, { file }, { passphrase, classic }) {
     const { composeKeysGenerate } = await import('../../compose/repository-keys.ts');
-    const secret = passphrase ? await askTwice(context.askSecret) : undefined;
+    const { askNewPassphrase } = await import('./new-passphrase.ts');
+    const secret = passphrase ? await askNewPassphrase(context.askSecret) : undefined;
     const kind = classic ? 'classic' : 'post-quantum';
     const outcome = await composeKeysGenerate(file, { kind, passphrase: secret }, context);
     context.output.result({ ...outcome, kind, protected: passphrase }, () =>
@@ -25,12 +26,3 @@ export const spec = defineCommand({
     );
   },
 });
-
-/** What is typed blindly is typed twice. */
-async function askTwice(askSecret: (prompt: string) => Promise<string>): Promise<string> {
-  const { UsageError } = await import('../errors.ts');
-  const first = await askSecret('Passphrase: ');
-  if (first === '') throw new UsageError('USAGE', 'the passphrase is empty', { hint: 'Leave --passphrase out.' });
-  if ((await askSecret('The same again: ')) === first) return first;
-  throw new UsageError('USAGE', 'the passphrases differ', { hint: 'Run the command again.' });
-}

@@ -3,10 +3,14 @@ import type { CommandSpec, GroupSpec } from '../arguments.ts';
 /** `portolan keys …`, in the order of help. */
 const COMMANDS: readonly (() => Promise<{ readonly spec: CommandSpec }>)[] = [
   () => import('./keys-generate.ts'),
+  () => import('./keys-init.ts'),
   () => import('./keys-list.ts'),
+  () => import('./keys-verify.ts'),
+  () => import('./keys-enroll.ts'),
   () => import('./keys-approve.ts'),
   () => import('./keys-revoke.ts'),
   () => import('./keys-rewrap.ts'),
+  () => import('./keys-export.ts'),
 ];
 
 export async function keysGroup(): Promise<GroupSpec> {

@@ -11,7 +11,7 @@ export const repoOption = text({
   description: 'the repository: a folder, or s3://BUCKET/PREFIX?endpoint=http://HOST:PORT',
 });
 
-const repositoryTrustOption = path({
+export const repositoryTrustOption = path({
   value: 'FILE',
   description: "the approvers' public keys (cosign.pub), or trust.json; without it what `backup init` left here",
 });
@@ -25,8 +25,16 @@ export const repositoryStateOption = path({
 export const storageOptions = {
   caFile: path({
     value: 'FILE',
-    description: "certificates (PEM) that the storage is trusted by, beside the system's",
+    description: "certificates (PEM) that the storage and its identity provider are trusted by, beside the system's",
   }),
+  serviceKey: path({
+    value: 'FILE',
+    description: 'key file of a ZITADEL service account, for which the storage gives keys of 15 minutes',
+  }),
+  clientId: text({ value: 'ID', description: 'name of a service account, instead of --service-key' }),
+  clientSecretFile: path({ value: 'FILE', description: 'with --client-id: a file with its secret' }),
+  sts: text({ value: 'URL', description: 'token service that gives these keys; by default the storage itself' }),
+  roleArn: text({ value: 'ARN', description: 'role that they are for, as the storage names it' }),
   limitUpload: text({ value: 'RATE', description: 'send at most so much in a second to the storage, such as 10MiB' }),
   limitDownload: text({ value: 'RATE', description: 'read at most so much in a second from the storage' }),
 };
@@ -34,7 +42,8 @@ export const storageOptions = {
 /** Of commands that begin with a bucket. */
 export const BUCKETS =
   'The keys of a bucket come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else from the profile AWS_PROFILE in ' +
-  '~/.aws/credentials; never from the command line. Behind the ? of its address may also stand region=NAME, ' +
+  '~/.aws/credentials; never from the command line. An identity gets keys of 15 minutes instead, renewed in a long run: by ' +
+  '--service-key, or by AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN, as a Pod in EKS has them. Behind the ? of its address may also stand region=NAME, ' +
   'path-style=true|false and checksum=crc32|sha256|none, joined by &.';
 
 export const repositoryOptions = {

@@ -1,14 +1,9 @@
-import type { RepositoryOptions } from '../../compose/repository.ts';
-import type { FolderRequest } from '../../usecases/restore/folder/restore-to-folder.ts';
-import type { SnapshotRequest } from '../../usecases/restore/restore.ts';
+import type { FolderRestoreSettings } from '../../compose/restore-folder.ts';
 import type { CommandContext } from '../context.ts';
 import { formatBytes, formatCount, formatDuration } from '../output-units.ts';
 
 /** `restore … --to folder:DIR`. */
-export async function runFolderRestore(
-  context: CommandContext,
-  settings: RepositoryOptions & SnapshotRequest & FolderRequest,
-): Promise<void> {
+export async function runFolderRestore(context: CommandContext, settings: FolderRestoreSettings): Promise<void> {
   const { composeFolderRestore } = await import('../../compose/restore-folder.ts');
   const startMs = context.now();
   const report = await composeFolderRestore(settings, context);

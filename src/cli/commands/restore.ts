@@ -14,7 +14,8 @@ export const restoreSpec = defineCommand({
   description:
     'Restores databases of a snapshot (the latest unless SNAPSHOT says another) and proves rows, owners, rights, policies ' +
     'and sequences against it. Signatures, chains and digests are checked before anything is run. Nothing is dropped or ' +
-    'replaced. Killed anywhere and run again, it goes on.',
+    'replaced. Killed anywhere and run again, it goes on. Where the trust file names an identity provider, whoever restores is ' +
+    'logged in (`portolan login`). Every restore is recorded: see `portolan audit list`.',
   arguments: {
     snapshot: { description: 'WRITER, WRITER/SEQUENCE or the id of a run; without it the latest', optional: true },
   },
@@ -51,6 +52,9 @@ export const restoreSpec = defineCommand({
       complete: 'folder',
       description: 'folder with pg_restore; by default it is looked for by the server’s version',
     }),
+    breakGlass: flag({
+      description: 'restore without a login at the identity provider of the root; the audit journal says so',
+    }),
     despiteProblems: flag({
       description: 'go on although something is wrong with the repository; SNAPSHOT must say which one',
     }),
@@ -70,24 +74,33 @@ export const restoreSpec = defineCommand({
         'portolan restore db-1/7 --repo /srv/backups -i key.txt --database shop --to postgres://admin@db.example/shop_old',
       note: 'one database beside the present one',
     },
+    {
+      command: 'portolan restore --repo /srv/backups -i key.txt --to folder:/srv/restored --break-glass',
+      note: 'while the identity provider is lost',
+    },
   ],
   async run(context, { snapshot }, options) {
     const { readIdentities } = await import('../../compose/keys.ts');
     const { composeRestore } = await import('../../compose/restore.ts');
     const { databaseRequestOf } = await import('./database-options.ts');
     const { throwProblems } = await import('../../core/errors.ts');
+    const { findRestorer } = await import('../../compose/restorer.ts');
+    const { VERSION } = await import('../version.ts');
     const allow = await allowancesOf(options.allow);
     const [kind, folder] = targetOf(options);
+    // Before a passphrase is asked for.
+    const restorer = options.plan ? undefined : { who: await findRestorer(options, context), program: VERSION };
     const identities = await readIdentities(options.identity, context.askSecret);
     if (kind === 'folder') {
       const { runFolderRestore } = await import('./restore-folder.ts');
       const { source: sources, path: paths } = options;
-      return await runFolderRestore(context, { ...options, snapshot, identities, folder, sources, paths });
+      return await runFolderRestore(context, { ...options, restorer, snapshot, identities, folder, sources, paths });
     }
     const startMs = context.now();
     const report = await composeRestore(
       {
         ...options,
+        restorer,
         snapshot,
         identities,
         database: await databaseRequestOf(
@@ -108,7 +121,6 @@ export const restoreSpec = defineCommand({
     );
     const { problems, ...fields } = report;
     const durationMs = context.now() - startMs;
-    for (const note of report.notes) context.progress.note(note);
     context.output.result({ ...fields, problems: problems.map(({ code }) => code), durationMs }, () =>
       reportLines(report, durationMs).join('\n'),
     );
@@ -183,6 +195,7 @@ function reportLines(report: PostgresRestoreReport, durationMs: number): string[
       ({ allowance, name, database, isAllowed }) =>
         `  needs       --allow ${allowance}: ${name}${database === undefined ? '' : ` in ${database}`}${isAllowed ? '' : ' (NOT ALLOWED)'}`,
     ),
+    ...report.notes.map((note) => `  note        ${note}`),
     ...report.differences.map(
       ({ database, kind, name, what }) => `  DIFFERENT   ${database ?? 'server'}: ${kind} ${name} ${what}`,
     ),

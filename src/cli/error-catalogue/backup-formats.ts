@@ -114,6 +114,31 @@ export const BACKUP_FORMATS = {
     meaning: 'Fewer recipients than the roster’s minimum may still be sealed to: the time of the others ran out.',
     remedy: 'Have the approvers sign a next epoch with more recipients, or with a later end for those that are there.',
   },
+  ROSTER_BREAK_GLASS_MISSING: {
+    status: 3,
+    meaning:
+      'The newest roster lacks a break-glass recipient that the root pins, has it in another role, or gives it an end: backups would go on without the key in the safe.',
+    remedy:
+      'Have the approvers sign a next epoch with it: `portolan keys approve --break-glass`, with the approvers’ public keys alone as --trust. If nobody took it off on purpose, find out who signed that epoch. A restore goes on with those keys as --trust, too.',
+  },
+  ROSTER_MINIMUM_TOO_LOW: {
+    status: 3,
+    meaning: 'The newest roster allows backups that are sealed to fewer recipients than the root asks for.',
+    remedy:
+      'Have the approvers sign a next epoch with the minimum of the root: `portolan keys approve --minimum-recipients`, with the approvers’ public keys alone as --trust. If nobody lowered it on purpose, find out who signed that epoch.',
+  },
+  KEY_SET_INVALID: {
+    status: 3,
+    meaning: 'The key set of the identity provider is not one, or has no key that ID tokens can be signed with.',
+    remedy:
+      'Give the file that the provider’s `jwks_uri` answers with, or look whether something between this machine and the provider answers in its place.',
+  },
+  ISSUER_KEY_CHANGED: {
+    status: 3,
+    meaning: 'The identity provider shows another key than the pinned one under the same name (kid).',
+    remedy:
+      'Nothing was changed. Providers give a new key a new name: ask its administrator, by another way than this network, which key is right, and do not enrol anybody until you know.',
+  },
   RUN_KEY_INVALID: {
     status: 3,
     meaning: 'The key of a run was opened and is not one, or is that of another run.',

@@ -73,6 +73,12 @@ export const BACKUPS = {
     meaning: 'The server lacks the files of extensions that the databases use. Nothing was changed.',
     remedy: 'Install the packages of these extensions on the machine of the server, and run the command again.',
   },
+  RESTORE_TABLESPACE_MISSING: {
+    status: 1,
+    meaning: 'A tablespace of the snapshot is to be made again, and its folder is not on the machine of the server.',
+    remedy:
+      'Make the folder, empty and owned by the account that the server runs as. Or put everything into the default tablespace by `--no-tablespaces`.',
+  },
   RESTORE_LOCALE_MISSING: {
     status: 1,
     meaning:
@@ -112,7 +118,7 @@ export const BACKUPS = {
   ROLE_MISSING: {
     status: 1,
     meaning:
-      'The signing key, or the writer key file, has no such role in the list of who may read, write, prune, verify and approve.',
+      'The signing key, the writer key file or the identity has no such role in the list of who may read, write, prune, verify and approve.',
     remedy:
       'Give the key that has the role. `portolan keys list` shows who has which; an approver changes it with `portolan keys approve`.',
   },
@@ -184,6 +190,13 @@ export const BACKUPS = {
       'A snapshot is signed by its writer, and still cannot be read whole: it contradicts itself, or something that it names is missing or damaged.',
     remedy:
       'Restore another snapshot, and run `portolan backup check --read-data 100%`. If the objects are whole, the writer is broken or hostile: look after its machine and key.',
+  },
+  SNAPSHOT_READERS_WRONG: {
+    status: 3,
+    meaning:
+      'A snapshot is signed by its writer, and its key is sealed to somebody whom the roster does not have, or not to everybody whom it has.',
+    remedy:
+      'Its writer is broken, or somebody else has its key. Look after that machine, give it another key (`portolan keys revoke`, `portolan keys approve`), and run `portolan backup run --full`.',
   },
   SNAPSHOT_KEPT: {
     status: 1,
@@ -264,6 +277,18 @@ export const BACKUPS = {
     status: 1,
     meaning: 'There is no repository at that address.',
     remedy: 'Check the address, and that the disk is mounted. `portolan backup init` makes a repository.',
+  },
+  ROOT_INCOMPLETE: {
+    status: 2,
+    meaning: 'A new root was asked for without an approver or without a break-glass recipient.',
+    remedy:
+      'Give both. A break-glass recipient is what opens backups when everything else is lost, the identity provider too: `portolan keys generate`, and its file goes into a safe.',
+  },
+  ROOT_DIFFERS: {
+    status: 1,
+    meaning: 'There is a root already that says something else than the options, or that belongs to a repository.',
+    remedy:
+      'Leave those options out to bring only the keys of the identity provider up to date, or choose another file. What everybody pinned is changed by hand, and given to everybody again.',
   },
   REPOSITORY_EXISTS: {
     status: 1,

@@ -2,7 +2,7 @@
  * An age identity file: one secret key a line, empty lines and `#` comments skipped. Either as plain text, or as an age
  * file that a passphrase opens (`age -p`), binary or armored. Nothing of the content may show in an error.
  */
-import { Decrypter, identityToRecipient } from 'age-encryption';
+import { armor, Decrypter, identityToRecipient } from 'age-encryption';
 import type { Place } from '../../core/errors.ts';
 import { FormatError } from '../errors.ts';
 import { dearmor, isArmored } from './armor.ts';
@@ -43,6 +43,12 @@ export async function parseIdentityFile(
   }
   if (text.startsWith('age-encryption.org/')) return parseLines(await openProtected(content, options, at), at);
   return parseLines(text, at);
+}
+
+/** An identity file as text: what a passphrase protects stays protected. */
+export function armorIdentityFile(content: Uint8Array): string {
+  const text = Buffer.from(content).toString('utf8');
+  return text.startsWith('age-encryption.org/') ? armor.encode(content) : text;
 }
 
 /** The recipient that belongs to a secret key of `parseIdentityFile`. */

@@ -13,6 +13,7 @@
  * The flag is what tells a whole file from one that was cut between two chunks.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
+import { giveBack } from '../../core/give-back.ts';
 import { FormatError } from '../errors.ts';
 
 export const CHUNK_BYTES = 65_536;
@@ -184,13 +185,6 @@ function chunkNonces(start = 0): (last: boolean) => Uint8Array {
     counter += 1;
     return nonce;
   };
-}
-
-/** Frees a cipher's result at once. Left to the garbage collector these buffers cost twice the memory and half the speed. */
-function giveBack(result: Buffer): void {
-  const memory = result.buffer;
-  if (memory instanceof ArrayBuffer && memory.byteLength === result.byteLength && memory.byteLength > 0)
-    memory.transfer(0);
 }
 
 function damaged(why: string): FormatError {

@@ -1,3 +1,4 @@
+import { giveBack } from '../../core/give-back.ts';
 import { FormatError } from '../errors.ts';
 import { createHeader, openHeader, splitFile } from './header.ts';
 import { openPayload, plaintextSizeBytes, sealPayload } from './payload.ts';
@@ -5,7 +6,10 @@ import { openPayload, plaintextSizeBytes, sealPayload } from './payload.ts';
 /** Seals bytes that are in memory as one binary age file. For small things; pieces go through the sealing engine. */
 export async function sealBytes(plaintext: Uint8Array, recipients: readonly string[]): Promise<Uint8Array> {
   const { header, fileKey } = await createHeader(recipients);
-  return Buffer.concat([header, sealPayload(fileKey, plaintext)]);
+  const payload = sealPayload(fileKey, plaintext);
+  const file = Buffer.concat([header, payload]);
+  giveBack(payload);
+  return file;
 }
 
 /**

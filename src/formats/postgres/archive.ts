@@ -16,6 +16,7 @@
  * An integer is a sign (1 byte) and little-endian bytes; a string is its length and its bytes, absent when that is negative.
  */
 import { FormatError } from '../errors.ts';
+import { NAME_IN_SQL, nameFromSql } from './names.ts';
 
 export interface ArchiveEntry {
   /** `TABLE`, `TABLE DATA`, `BLOBS`, … */
@@ -35,8 +36,14 @@ export interface ArchiveItem extends ArchiveEntry {
   readonly section: ArchiveSection;
   readonly owner: string;
   readonly dependencies: readonly number[];
-  /** Only of what belongs to the database itself: a comment, a label. */
+  /** Only of what belongs to the database itself: how it is made, a comment, a label. */
   readonly definition?: string;
+  /** Where it is not the one of the database. */
+  readonly tablespace?: string;
+  /** Of those that the server has by itself: names in pg_catalog. */
+  readonly collations?: readonly string[];
+  /** Of the operating system, by which a collation is made. */
+  readonly locales?: readonly string[];
 }
 
 export interface ArchiveContents {
@@ -174,6 +181,13 @@ function* parseArchive(
       throw invalid('A name in it is too long', `at most ${TEXT_LIMIT_BYTES} bytes`, length);
     return length === 0 ? '' : Buffer.from(yield { take: length }).toString('utf8');
   }
+  /** Undefined also when it is long, as a statement can be. */
+  function* shortText(): Generator<Want, string | undefined, Uint8Array> {
+    const length = yield* integer();
+    if (length > TEXT_LIMIT_BYTES) yield { skip: length };
+    if (length <= 0 || length > TEXT_LIMIT_BYTES) return undefined;
+    return Buffer.from(yield { take: length }).toString('utf8');
+  }
   function* skippedText(): Generator<Want, boolean, Uint8Array> {
     const length = yield* integer();
     if (length > 0) yield { skip: length };
@@ -205,11 +219,11 @@ function* parseArchive(
     const section = SECTIONS[(yield* told(integer())) - 1] ?? 'none';
     const isOfDatabase = kind.startsWith('DATABASE') || name.startsWith('DATABASE ');
     let definition: string | undefined;
-    if (isOfDatabase) definition = yield* told(text());
+    if (isOfDatabase || WITH_COLLATIONS.has(kind)) definition = yield* told(shortText());
     else yield* told(skippedText());
     for (let part = 0; part < 2; part += 1) yield* told(skippedText());
     const schema = (yield* told(text())) ?? '';
-    yield* told(skippedText());
+    const tablespace = (yield* told(text())) ?? '';
     yield* told(skippedText());
     if (minor >= 16) yield* told(integer());
     const owner = (yield* told(text())) ?? '';
@@ -222,8 +236,11 @@ function* parseArchive(
     }
     yield { skip: 1 + offsetBytes };
     if (hasData) withData.add(id);
-    const more = definition === undefined ? {} : { definition };
-    onItem({ id, kind, schema, name, hasData, section, owner, dependencies, ...more });
+    onItem({
+      ...{ id, kind, schema, name, hasData, section, owner, dependencies },
+      ...(definition === undefined ? {} : isOfDatabase ? { definition } : localesIn(definition)),
+      ...(tablespace === '' ? {} : { tablespace }),
+    });
   }
   for (;;) {
     const block = yield AT_BLOCK;
@@ -243,6 +260,25 @@ function* parseArchive(
     entries,
   };
 }
+
+/** What may be sorted in a way of its own. */
+const WITH_COLLATIONS = new Set([
+  ...['TABLE', 'FOREIGN TABLE', 'VIEW', 'MATERIALIZED VIEW', 'INDEX', 'CONSTRAINT', 'TYPE', 'DOMAIN', 'COLLATION'],
+]);
+
+function localesIn(definition: string): Pick<ArchiveItem, 'collations' | 'locales'> {
+  const collations = [...definition.matchAll(COLLATE)].map(([, name]) => nameFromSql(name as string));
+  const locales = /^CREATE COLLATION .*provider = libc/s.test(definition)
+    ? [...definition.matchAll(LOCALE)].map(([, locale]) => (locale as string).replaceAll("''", "'"))
+    : [];
+  return {
+    ...(collations.length === 0 ? {} : { collations: [...new Set(collations)] }),
+    ...(locales.length === 0 ? {} : { locales: [...new Set(locales)] }),
+  };
+}
+
+const COLLATE = new RegExp(`COLLATE pg_catalog\\.(${NAME_IN_SQL})`, 'g');
+const LOCALE = /(?:locale|lc_collate|lc_ctype) = '((?:[^']|'')*)'/g;
 
 /** Within an entry the archive never ends: what is resumed with is bytes. */
 function* told<T>(part: Generator<Want, T, Uint8Array>): Generator<Want, T, Uint8Array | undefined> {

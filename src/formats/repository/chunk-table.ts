@@ -11,6 +11,7 @@
  */
 import { FormatError } from '../errors.ts';
 
+/** A stream of so many bytes at most is one chunk. */
 export const CHUNK_MIN_BYTES = 256 * 1024;
 export const CHUNK_AVERAGE_BYTES = 1024 * 1024;
 export const CHUNK_MAX_BYTES = 4 * 1024 * 1024;

@@ -2,6 +2,7 @@
  * Contents as files: lines to the compressed parts that are sealed, and back (docs/format-repository.md, "Contents"). Memory
  * does not grow with the number of entries: one part is held, and one frame of it.
  */
+import { giveBack } from '../../core/give-back.ts';
 import { FormatError } from '../errors.ts';
 import {
   CONTENTS_LINE_MAX_BYTES,
@@ -16,8 +17,8 @@ import { compressFrame, openFrames } from './zstd-frames.ts';
 export const CONTENTS_PART_MAX_BYTES = 33 * 1024 * 1024;
 /** Sealed: tags, and the header. */
 export const CONTENTS_SEALED_MAX_BYTES = CONTENTS_PART_MAX_BYTES + 128 * 1024;
-/** A part is closed once it has so many bytes. */
-const CONTENTS_PART_BYTES = 15 * 1024 * 1024;
+/** A part is closed once it has so many bytes: what is encoded and sealed is several times in memory. */
+const CONTENTS_PART_BYTES = 1024 * 1024;
 const FRAME_BYTES = 1024 * 1024;
 const LEVEL = 3;
 
@@ -38,24 +39,33 @@ export interface ContentsEncoderSettings {
 export function createContentsEncoder(settings: ContentsEncoderSettings): ContentsEncoder {
   const { onPart, partBytes = CONTENTS_PART_BYTES } = settings;
   const order = createContentsOrder();
-  let lines: string[] = [];
-  let lineCharacters = 0;
+  // Lines are put into bytes at once: as strings they would all live until the frame is full.
+  const frame = Buffer.allocUnsafeSlow(FRAME_BYTES);
+  let usedBytes = 0;
   let frames: Uint8Array[] = [];
   let frameBytes = 0;
   let part = 0;
   let working: Promise<void> = Promise.resolve();
 
+  const addFrame = (bytes: Uint8Array) => {
+    const compressed = compressFrame(bytes, LEVEL);
+    frames.push(compressed);
+    frameBytes += compressed.length;
+  };
   const closeFrame = () => {
-    if (lines.length === 0) return;
-    const frame = compressFrame(Buffer.from(lines.join('')), LEVEL);
-    frames.push(frame);
-    frameBytes += frame.length;
-    lines = [];
-    lineCharacters = 0;
+    if (usedBytes > 0) addFrame(frame.subarray(0, usedBytes));
+    usedBytes = 0;
+  };
+  const addLine = (line: string) => {
+    const lineBytes = Buffer.byteLength(line);
+    if (usedBytes + lineBytes > FRAME_BYTES) closeFrame();
+    if (lineBytes > FRAME_BYTES) addFrame(Buffer.from(line));
+    else usedBytes += frame.write(line, usedBytes);
   };
   const closePart = async () => {
     closeFrame();
     const bytes = Buffer.concat(frames);
+    for (const one of frames) giveBack(one);
     frames = [];
     frameBytes = 0;
     if (bytes.length > 0) await onPart(part++, bytes);
@@ -69,10 +79,7 @@ export function createContentsEncoder(settings: ContentsEncoderSettings): Conten
       after(async () => {
         for (const entry of entries) {
           order.accept(entry);
-          const line = encodeContentsLine(entry);
-          if (lineCharacters + line.length > FRAME_BYTES) closeFrame();
-          lines.push(line);
-          lineCharacters += line.length;
+          addLine(encodeContentsLine(entry));
           if (frameBytes >= partBytes) await closePart();
         }
       }),
@@ -96,7 +103,7 @@ export async function* decodeContents(
   const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   for await (const part of parts) {
     if (part.length > CONTENTS_PART_MAX_BYTES) throw damaged('a part is larger than any part');
-    // A character has at most three bytes in UTF-8 for one of JavaScript, which is what the encoder counts.
+    // Earlier writers counted characters of JavaScript, of which one has up to three bytes.
     for (const frame of openFrames(part, Math.max(3 * FRAME_BYTES, CONTENTS_LINE_MAX_BYTES))) {
       if (frame === undefined) throw damaged('a frame is cut, damaged or too large');
       if (frame.at(-1) !== 0x0a) throw damaged('a frame does not end with a line');

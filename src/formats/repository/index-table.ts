@@ -17,6 +17,7 @@
  * over the parts, and a chunk's pack is in the same part.
  */
 import { type Digest, digestFromHex, hexOf } from '../../core/digest.ts';
+import { giveBack } from '../../core/give-back.ts';
 import { FormatError } from '../errors.ts';
 import { CHUNK_RECORD_BYTES, type ChunkTable, checkChunkTable } from './chunk-table.ts';
 import { formatTime, isRunId, type RepositoryId, type RunId, runTime } from './keys.ts';
@@ -34,6 +35,8 @@ const HEADER_BYTES = 64;
 const PACK_RECORD_BYTES = 44;
 const FRAME_BYTES = 4 * 1024 * 1024;
 const LEVEL = 1;
+/** A writer closes a part once it has so many bytes: what is encoded and sealed is several times in memory. */
+const PART_BYTES = 2 * 1024 * 1024;
 
 export interface IndexPack {
   readonly number: number;
@@ -77,7 +80,10 @@ export function encodeIndexPart({ repository, run, part, packs, chunks }: IndexP
   for (let at = 0; at < bytes.length; at += FRAME_BYTES) {
     frames.push(compressFrame(bytes.subarray(at, at + FRAME_BYTES), LEVEL));
   }
-  return Buffer.concat(frames);
+  giveBack(bytes);
+  const encoded = Buffer.concat(frames);
+  for (const frame of frames) giveBack(frame);
+  return encoded;
 }
 
 /** Cuts what a run has to say into parts that can be encoded; at least one. `chunksOf` gives the chunks of a pack that the run wrote. */
@@ -89,10 +95,10 @@ export function* splitIndex(
   let held: IndexPack[] = [];
   let tables: ChunkTable[] = [];
   let sizeBytes = HEADER_BYTES;
-  const close = () => ({ part: part++, packs: held, chunks: new Uint8Array(Buffer.concat(tables)) });
+  const close = () => ({ part: part++, packs: held, chunks: joined(tables) });
   for (const pack of packs) {
     const table = chunksOf(pack) ?? new Uint8Array();
-    if (sizeBytes + PACK_RECORD_BYTES + table.length > INDEX_PART_MAX_BYTES) {
+    if (held.length > 0 && sizeBytes + PACK_RECORD_BYTES + table.length > PART_BYTES) {
       yield close();
       held = [];
       tables = [];
@@ -103,6 +109,17 @@ export function* splitIndex(
     sizeBytes += PACK_RECORD_BYTES + table.length;
   }
   if (held.length > 0 || part === 0) yield close();
+}
+
+/** In memory of its own. */
+function joined(tables: readonly ChunkTable[]): ChunkTable {
+  const bytes = new Uint8Array(tables.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const table of tables) {
+    bytes.set(table, at);
+    at += table.length;
+  }
+  return bytes;
 }
 
 /**
@@ -149,7 +166,9 @@ function open(bytes: Uint8Array, at: string | undefined): Buffer {
       throw invalid('a frame is cut, damaged or too large', at);
     frames.push(frame);
   }
-  return Buffer.concat(frames);
+  const view = Buffer.concat(frames);
+  for (const frame of frames) giveBack(frame);
+  return view;
 }
 
 function readRun(view: Buffer): RunId | undefined {

@@ -3,6 +3,7 @@
  * what has another name is not part of the repository.
  *
  *     repo.json                                       keys/EPOCH.json
+ *     evidence/SHA256.json
  *     runs/RUN/key.EPOCH.age                          packs/XX/SHA256
  *     index/WRITER/RUN.PART.age                       contents/WRITER/RUN.PART.age
  *     snapshots/WRITER/SEQUENCE.json                  forgotten/WRITER/SEQUENCE.json
@@ -26,6 +27,7 @@ export const REPOSITORY_KEY = 'repo.json';
 /** What to list for each kind of object. */
 export const KEY_PREFIXES = {
   roster: 'keys/',
+  evidence: 'evidence/',
   runKey: 'runs/',
   pack: 'packs/',
   index: 'index/',
@@ -41,7 +43,7 @@ export type RepositoryKey =
   | { readonly kind: 'repository' }
   | { readonly kind: 'roster'; readonly epoch: number }
   | { readonly kind: 'runKey'; readonly run: RunId; readonly epoch: number }
-  | { readonly kind: 'pack'; readonly digest: Digest }
+  | { readonly kind: 'pack' | 'evidence'; readonly digest: Digest }
   | { readonly kind: 'index' | 'contents'; readonly writer: WriterName; readonly run: RunId; readonly part: number }
   | { readonly kind: 'snapshot' | 'forgotten'; readonly writer: WriterName; readonly sequence: number }
   | { readonly kind: 'rewrap'; readonly epoch: number; readonly digest: Digest }
@@ -66,6 +68,7 @@ const RUN_PATTERN = new RegExp(`^${RUN}$`);
 const NAME_PATTERN = new RegExp(`^${NAME}$`);
 const PATTERNS = {
   roster: new RegExp(`^keys/(${NUMBER})\\.json$`),
+  evidence: new RegExp(`^evidence/(${HEX})\\.json$`),
   runKey: new RegExp(`^runs/(${RUN})/key\\.(${NUMBER})\\.age$`),
   pack: new RegExp(`^packs/([0-9a-f]{2})/(${HEX})$`),
   part: new RegExp(`^(index|contents)/(${NAME})/(${RUN})\\.(${PART})\\.age$`),
@@ -108,6 +111,8 @@ export function runTime(run: RunId): Date {
 }
 
 export const rosterKey = (epoch: number): string => `keys/${padded(epoch, 8)}.json`;
+/** `digest` is the document's own. */
+export const evidenceKey = (digest: Digest): string => `evidence/${hexOf(digest)}.json`;
 export const runKeyKey = (run: RunId, epoch: number): string => `runs/${run}/key.${padded(epoch, 8)}.age`;
 export const packKey = (digest: Digest): string => `packs/${hexOf(digest).slice(0, 2)}/${hexOf(digest)}`;
 export const indexKey = (writer: WriterName, run: RunId, part: number): string =>
@@ -137,6 +142,8 @@ export function repositoryKey(parsed: RepositoryKey): string {
       return REPOSITORY_KEY;
     case 'roster':
       return rosterKey(parsed.epoch);
+    case 'evidence':
+      return evidenceKey(parsed.digest);
     case 'runKey':
       return runKeyKey(parsed.run, parsed.epoch);
     case 'pack':
@@ -168,6 +175,10 @@ function parse(key: string): RepositoryKey | undefined {
     case 'keys/': {
       const [, epoch] = PATTERNS.roster.exec(key) ?? [];
       return epoch === undefined ? undefined : counted(epoch, { kind: 'roster', epoch: Number(epoch) });
+    }
+    case 'evidence/': {
+      const [, hex] = PATTERNS.evidence.exec(key) ?? [];
+      return hex === undefined ? undefined : { kind: 'evidence', digest: digestFromHex(hex) };
     }
     case 'runs/': {
       const [, run, epoch] = PATTERNS.runKey.exec(key) ?? [];

@@ -7,7 +7,7 @@
  *     marked for less than twice the longest run            kept: a run that read the marks before may still commit it
  *     marked for longer                                     deleted
  *
- * All times are the storage's. A run reads the marks again before it commits, and gives up when they name what it uses.
+ * Rosters, evidence, snapshots and what verifiers signed are never pruned. All times are the storage's. A run reads the marks again before it commits, and gives up when they name what it uses.
  */
 import { parseRepositoryKey, type RunId } from './keys.ts';
 
@@ -16,7 +16,7 @@ export interface PruneInput {
    * Keys of packs, indexes, contents that a live snapshot names (`namedObjects`), of all writers. Snapshots that do not
    * verify count as well: what they name is kept.
    */
-  readonly named: ReadonlySet<string>;
+  readonly named: Pick<ReadonlySet<string>, 'has'>;
   /** Runs that a live snapshot names: their key files are kept. */
   readonly runs: ReadonlySet<RunId>;
   /** Of what cannot be read at all nobody knows what it names: with one of these nothing is marked or deleted. */

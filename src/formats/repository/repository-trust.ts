@@ -5,13 +5,15 @@
  *     { "keys": [ { "name", "publicKey": PEM or its base64 alone } ],
  *       "threshold"?: how many of them must have signed an epoch; as many as that epoch itself says unless given,
  *       "repository"?: the only id that is taken,
- *       "minimumEpoch"?: no roster before this is taken }
+ *       "minimumEpoch"?: no roster before this is taken,
+ *       "breakGlass"?, "minimumRecipients"?, "issuer"?: the root (pinned-root.ts) }
  */
 import { z } from 'zod';
 import { FormatError } from '../errors.ts';
 import { decodeBase64 } from '../sigstore/pem.ts';
 import {
   keyHint,
+  keyTooLarge,
   PUBLIC_KEY_FILE_MAX_BYTES,
   parsePublicKey,
   parsePublicKeys,
@@ -20,12 +22,22 @@ import {
 import type { TrustedKey } from '../sigstore/signature-bundle.ts';
 import { countSchema, labelSchema, repositorySchema } from './documents.ts';
 import type { RepositoryId } from './keys.ts';
+import { type PinnedRoot, pinnedRootMembers } from './pinned-root.ts';
 import type { RosterTrust } from './roster-chain.ts';
 import type { PinnedApprovers } from './writer-key.ts';
 
-export const REPOSITORY_TRUST_MAX_BYTES = PUBLIC_KEY_FILE_MAX_BYTES;
+/** A history of a thousand keys of an issuer. */
+export const REPOSITORY_TRUST_MAX_BYTES = 1024 * 1024;
 
-const schema = z.strictObject({
+/** The JSON form as it stands in the file; its keys were checked. */
+export interface TrustFile extends PinnedRoot {
+  readonly keys: readonly { readonly name?: string; readonly publicKey: string }[];
+  readonly threshold?: number;
+  readonly repository?: RepositoryId;
+  readonly minimumEpoch?: number;
+}
+
+const schema: z.ZodType<TrustFile> = z.strictObject({
   keys: z
     .array(z.strictObject({ name: labelSchema.exactOptional(), publicKey: z.string().min(1) }))
     .min(1, 'at least one key is needed')
@@ -33,11 +45,21 @@ const schema = z.strictObject({
   threshold: z.number().int().min(1).exactOptional(),
   repository: repositorySchema.exactOptional(),
   minimumEpoch: countSchema.exactOptional(),
+  ...pinnedRootMembers,
 });
 
-/** For people and `decodeRepositoryTrust`: what `backup init` leaves. */
-export function encodeRepositoryTrust(repository: RepositoryId, { threshold, keys }: PinnedApprovers): string {
-  return `${JSON.stringify({ repository, threshold, minimumEpoch: 1, keys }, undefined, 2)}\n`;
+/** What `backup init` leaves. */
+export function encodeRepositoryTrust(
+  repository: RepositoryId,
+  { threshold, keys }: PinnedApprovers,
+  root: PinnedRoot = {},
+): string {
+  return encodeTrustFile({ repository, threshold, minimumEpoch: 1, keys, ...root });
+}
+
+/** For people too. */
+export function encodeTrustFile(trust: TrustFile): string {
+  return `${JSON.stringify(trust, undefined, 2)}\n`;
 }
 
 /**
@@ -46,10 +68,26 @@ export function encodeRepositoryTrust(repository: RepositoryId, { threshold, key
  * @throws FormatError TRUST_INVALID, PUBLIC_KEY_INVALID, PUBLIC_KEY_UNSUPPORTED, KEY_TOO_LARGE
  */
 export function decodeRepositoryTrust(bytes: Uint8Array, file: string): RosterTrust {
-  const text = new TextDecoder().decode(bytes).trimStart();
-  if (bytes.length > REPOSITORY_TRUST_MAX_BYTES || !text.startsWith('{')) {
-    return { keys: distinct(parsePublicKeys(bytes, file).map((publicKey) => trusted(file, publicKey))) };
-  }
+  if (!isJson(bytes)) return { keys: distinct(parsePublicKeys(bytes, file).map((key) => trusted(file, key))) };
+  return decodeJson(bytes, file).trust;
+}
+
+/**
+ * The JSON form alone, as it stands in the file: to write it again with another member.
+ *
+ * @throws as `decodeRepositoryTrust`
+ */
+export function decodeTrustFile(bytes: Uint8Array, file: string): TrustFile {
+  return decodeJson(bytes, file).written;
+}
+
+function isJson(bytes: Uint8Array): boolean {
+  return new TextDecoder().decode(bytes.subarray(0, PUBLIC_KEY_FILE_MAX_BYTES)).trimStart().startsWith('{');
+}
+
+function decodeJson(bytes: Uint8Array, file: string): { readonly written: TrustFile; readonly trust: RosterTrust } {
+  if (bytes.length > REPOSITORY_TRUST_MAX_BYTES) throw keyTooLarge(REPOSITORY_TRUST_MAX_BYTES, bytes.length, file);
+  const text = new TextDecoder().decode(bytes);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -68,7 +106,7 @@ export function decodeRepositoryTrust(bytes: Uint8Array, file: string): RosterTr
   if (pinned.length !== keys.length) throw invalid('the same key stands here twice', file, 'keys');
   if ((rest.threshold ?? 1) > pinned.length)
     throw invalid('more keys must have signed than there are', file, 'threshold');
-  return { keys: pinned, ...rest };
+  return { written: parsed.data, trust: { ...rest, keys: pinned } };
 }
 
 function keyOf(text: string, file: string) {

@@ -6,7 +6,8 @@
  * - the storage lists it with the right size;
  * - no mark names it;
  * - its run's key is sealed to every recipient of the run that begins;
- * - the last run of this writer used at least a quarter of it.
+ * - the last run of this writer used at least a quarter of it;
+ * - its run, and the run of the snapshot that names it, went by the newest epoch of the roster that says `fresh`, or a later one.
  *
  * Else its chunks are written afresh. After `fullEveryMs` without a full run nothing is reused: it bounds rot that a writer,
  * which cannot read, does not see.
@@ -31,6 +32,8 @@ export interface ReuseInput {
   readonly recipients: readonly string[];
   /** Whom the key of a run was sealed to again, by signed rewraps whose key files are there: one list for each. */
   readonly rewrapped: (run: RunId) => readonly (readonly string[])[];
+  /** The newest epoch that says `fresh`; 0: none does. */
+  readonly freshEpoch: number;
   /** Bytes of the pack that the last run of this writer used; `undefined` when it did not name the pack. */
   readonly lastUsedBytes: (pack: Digest) => number | undefined;
   /** When the run begins, by the storage's clock. */
@@ -41,13 +44,20 @@ export interface ReuseInput {
 }
 
 export interface ReuseSnapshot
-  extends Pick<Snapshot, 'writer' | 'sequence' | 'storageTime' | 'full' | 'packs' | 'runs'> {}
+  extends Pick<Snapshot, 'writer' | 'sequence' | 'epoch' | 'storageTime' | 'full' | 'packs' | 'runs'> {}
 
-export type NotReused = 'not-indexed' | 'missing' | 'wrong-size' | 'marked' | 'other-recipients' | 'hardly-used';
+export type NotReused =
+  | 'not-indexed'
+  | 'missing'
+  | 'wrong-size'
+  | 'marked'
+  | 'other-recipients'
+  | 'earlier-epoch'
+  | 'hardly-used';
 
 export interface ReusePlan {
-  /** Nothing is reused: asked for, the first run of this writer, or its last full one is too long ago. */
-  readonly full: false | 'fresh' | 'first' | 'due';
+  /** Nothing is reused: asked for, the first run of this writer, its last full one is too long ago, or the roster wants it. */
+  readonly full: false | 'fresh' | 'first' | 'due' | 'roster';
   readonly packs: ReadonlyMap<Digest, ReusablePack>;
   /** How many packs were refused, and why: each for the first reason that fits. */
   readonly refused: ReadonlyMap<NotReused, number>;
@@ -76,7 +86,7 @@ export function reusablePacks(input: ReuseInput): ReusePlan {
     return known;
   };
   const seen = new Set<Digest>();
-  for (const { writer, packs: named, runs } of ownFirst(input)) {
+  for (const { writer, packs: named, runs } of ownFirst(input.writer, sinceFresh(input))) {
     for (const pack of named) {
       if (seen.has(pack.digest)) continue;
       seen.add(pack.digest);
@@ -105,13 +115,16 @@ function refusal(
   if (listed !== pack.sizeBytes) return 'wrong-size';
   if (input.isMarked(pack.digest)) return 'marked';
   if (!isSealedToAll(run)) return 'other-recipients';
+  if (run.epoch < input.freshEpoch) return 'earlier-epoch';
   const used = input.lastUsedBytes(pack.digest);
   return used !== undefined && used < pack.sizeBytes * COMPACTION_RATIO ? 'hardly-used' : undefined;
 }
 
-function fullReason({ writer, snapshots, now, fullEveryMs, fresh }: ReuseInput): ReusePlan['full'] {
+function fullReason(input: ReuseInput): ReusePlan['full'] {
+  const { writer, snapshots, now, fullEveryMs, fresh } = input;
   if (fresh === true) return 'fresh';
   if (snapshots.length === 0) return 'first';
+  if (sinceFresh(input).length === 0) return 'roster';
   if (fullEveryMs === undefined) return false;
   const fullTimes = snapshots
     .filter((snapshot) => snapshot.writer === writer && snapshot.full)
@@ -119,8 +132,13 @@ function fullReason({ writer, snapshots, now, fullEveryMs, fresh }: ReuseInput):
   return now.getTime() - Math.max(Number.NEGATIVE_INFINITY, ...fullTimes) >= fullEveryMs ? 'due' : false;
 }
 
+/** A snapshot of an epoch before names only packs of runs from before; the epoch of a run itself goes up when its key is sealed again. */
+function sinceFresh({ snapshots, freshEpoch }: ReuseInput): readonly ReuseSnapshot[] {
+  return snapshots.filter(({ epoch }) => epoch >= freshEpoch);
+}
+
 /** This writer's snapshots, newest first, then the others'. */
-function ownFirst({ writer, snapshots }: ReuseInput): readonly ReuseSnapshot[] {
+function ownFirst(writer: WriterName, snapshots: readonly ReuseSnapshot[]): readonly ReuseSnapshot[] {
   return snapshots.toSorted(
     (a, b) => Number(b.writer === writer) - Number(a.writer === writer) || b.sequence - a.sequence,
   );

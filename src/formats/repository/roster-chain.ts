@@ -6,17 +6,20 @@
  *   Framework, section 5.3, has it for its root): nobody becomes an approver without having the key;
  * - at least one epoch is signed by enough of the pinned keys. What came before it is held by digests, what came after it
  *   by signatures;
- * - the newest is not older than the checkpoint or the lowest epoch that was pinned.
+ * - the newest is not older than the checkpoint or the lowest epoch that was pinned;
+ * - the newest has what the root pins: break-glass recipients and the minimum. Older ones may be from before there was a root; nothing
+ *   is sealed by them any more.
  */
 import type { Digest } from '../../core/digest.ts';
 import { FormatError, type FormatErrorCode } from '../errors.ts';
 import type { TrustedKey } from '../sigstore/signature-bundle.ts';
 import { type RepositoryId, rosterKey } from './keys.ts';
+import { type PinnedRoot, requirePinnedRoot } from './pinned-root.ts';
 import { decodeRoster, type Roster, readUnverifiedRoster, rosterKeys } from './roster.ts';
 import type { Signed } from './signed-document.ts';
 
 /** What `--trust FILE` pins (repository-trust.ts). */
-export interface RosterTrust {
+export interface RosterTrust extends PinnedRoot {
   readonly keys: readonly TrustedKey[];
   /** How many of the pinned keys must have signed; as many as the epoch's own threshold unless said. */
   readonly threshold?: number | undefined;
@@ -39,7 +42,7 @@ export interface RosterChain {
 
 /**
  * @throws FormatError ROSTER_INVALID, ROSTER_MISSING (no epoch, or a gap), ROSTER_UNSIGNED, ROSTER_FORKED, ROSTER_ROLLED_BACK,
- *   REPOSITORY_MISMATCH, and what `decodeRoster` throws
+ *   ROSTER_BREAK_GLASS_MISSING, ROSTER_MINIMUM_TOO_LOW, REPOSITORY_MISMATCH, and what `decodeRoster` throws
  */
 export function verifyRosterChain(
   documents: readonly EpochDocument[],
@@ -98,6 +101,7 @@ export function verifyRosterChain(
     });
   }
   refuseOlder(rosters, current, trust, checkpoint);
+  requirePinnedRoot(current.document, trust);
   return { repository, rosters, current };
 }
 

@@ -6,7 +6,7 @@
  *       "approvers": { "threshold", "keys": [ { "name", "publicKey" } ] },
  *       "recipients": [ { "name", "recipient", "role": "reader" | "break-glass", "notAfter"? } ], "minimumRecipients",
  *       "writers": [ { "name", "publicKey", "indexRecipient" } ], "pruners": […], "verifiers": [ { "name", "publicKey" } ],
- *       "closed"?: [ { "writer", "sequence" } ] }
+ *       "closed"?: [ { "writer", "sequence" } ], "fresh"?: true }
  *
  * `publicKey` is base64 of the key in DER. Any entry may have `evidence`, an object of any content: why it is there.
  */
@@ -50,6 +50,8 @@ export interface Roster {
   readonly verifiers: readonly RosterKey<WriterName>[];
   /** Chains whose writer's key this epoch takes away. */
   readonly closed?: readonly ClosedChain[];
+  /** Runs that go by this epoch or a later one build on no pack of a run that went by an earlier one. */
+  readonly fresh?: true;
 }
 
 /** Snapshots above this sequence count only if they go by this epoch or a later one. */
@@ -127,6 +129,7 @@ const rosterSchema: z.ZodType<Roster> = z.strictObject({
     .min(1)
     .max(MAX_ENTRIES)
     .exactOptional(),
+  fresh: z.literal(true).exactOptional(),
 });
 
 export function encodeRoster(roster: Roster, keys: readonly SigningKey[]): Uint8Array {
@@ -196,6 +199,11 @@ export function sharedKeys(
   return [...roles].filter(([, held]) => held.size > 1).map(([publicKey, held]) => ({ publicKey, roles: [...held] }));
 }
 
+/** The newest epoch that says `fresh`; 0 when none does. `rosters` are verified. */
+export function freshEpoch(rosters: readonly { readonly document: Roster }[]): number {
+  return rosters.findLast(({ document }) => document.fresh === true)?.document.epoch ?? 0;
+}
+
 /**
  * Whom a run at `now` is sealed to: everybody whose time has not run out.
  *
@@ -220,11 +228,24 @@ export function trustedKey(name: string, publicKey: string, at?: string): Truste
   const der = decodeBase64(publicKey);
   if (der === undefined) throw invalid('a public key is not base64', at);
   try {
-    const parsed = parseSpki(der);
-    return { name, publicKey: parsed, keyHint: keyHint(parsed) };
+    return { name, ...parsedKey(publicKey, der) };
   } catch (cause) {
     throw invalid(`the public key of ${name} is not a P-256 key`, at, cause);
   }
+}
+
+/** Every epoch names nearly the same keys, and OpenSSL takes half a millisecond for one. */
+const parsedKeys = new Map<string, Omit<TrustedKey, 'name'>>();
+const PARSED_KEYS = 1000;
+
+function parsedKey(publicKey: string, der: Uint8Array): Omit<TrustedKey, 'name'> {
+  const known = parsedKeys.get(publicKey);
+  if (known !== undefined) return known;
+  const parsed = parseSpki(der);
+  const key = { publicKey: parsed, keyHint: keyHint(parsed) };
+  if (parsedKeys.size >= PARSED_KEYS) parsedKeys.clear();
+  parsedKeys.set(publicKey, key);
+  return key;
 }
 
 /** The rules that a schema does not tell. @throws FormatError ROSTER_INVALID */

@@ -10,7 +10,7 @@
  * Signatures are ordered by `keyid`, and no `keyid` stands twice. The digest of a document is that of the whole envelope:
  * `sha256sum` prints it.
  */
-import { sign, verify } from 'node:crypto';
+import { createVerify, sign } from 'node:crypto';
 import { dsse } from '@sigstore/core';
 import { z } from 'zod';
 import { canonicalJson } from '../../core/canonical-json.ts';
@@ -25,7 +25,7 @@ import { checkDocument, type DocumentRules, parseCanonicalJson, requireRepositor
 import type { RepositoryId } from './keys.ts';
 import { REPOSITORY_VERSION, unsupportedVersion } from './version.ts';
 
-export type DocumentKind = 'roster' | 'snapshot' | 'mark' | 'forgotten' | 'verification' | 'rewrap';
+export type DocumentKind = 'roster' | 'snapshot' | 'mark' | 'forgotten' | 'verification' | 'rewrap' | 'audit';
 
 /** A snapshot that names 65,536 packs has 7.5 MB. */
 export const SIGNED_DOCUMENT_MAX_BYTES = 32 * 1024 * 1024;
@@ -55,6 +55,8 @@ export interface SignedRules<T> {
   readonly maxBytes?: number | undefined;
   /** Key of the object or path of the file. */
   readonly at?: string | undefined;
+  /** Makes a value for the schema of the payload: `parseCanonicalJson` unless given, and as strict as that. */
+  readonly parse?: (payload: Buffer, rules: DocumentRules) => unknown;
 }
 
 /** Of a kind of document that one key signs, and whose object says where it lies. */
@@ -214,7 +216,9 @@ function decodeEnvelope(
   },
 ): Opened {
   const documentRules = documentRulesOf(rules);
-  const envelope = checkDocument(parseCanonicalJson(bytes, documentRules), envelopeSchema, documentRules);
+  const parts = bytes.length > documentRules.maxBytes ? undefined : takePayloadOut(bytes);
+  const value = parseCanonicalJson(parts?.envelope ?? bytes, documentRules);
+  const envelope = checkDocument(value, envelopeSchema, documentRules);
   const { payload, payloadType, signatures } = envelope;
   if (payloadType !== payloadTypeOf(rules.kind)) {
     const [, kind, version] = OTHER_VERSION.exec(payloadType) ?? [];
@@ -225,7 +229,7 @@ function decodeEnvelope(
       ...placeOf(rules.at),
     });
   }
-  const decoded = decodeBase64(payload);
+  const decoded = parts?.payload ?? decodeBase64(payload);
   if (decoded === undefined) throw invalid(rules, 'its payload is not base64');
   for (const [index, { keyid }] of signatures.entries()) {
     const before = signatures[index - 1];
@@ -235,19 +239,46 @@ function decodeEnvelope(
   return { ...envelope, payload: decoded };
 }
 
+const PAYLOAD_START = '{"payload":"';
+const QUOTE = 0x22;
+/** Of base64, and so of whole bytes. */
+const PIECE_LENGTH = 64 * 1024;
+
+/**
+ * The payload, and the envelope with another one in its place, which is canonical if the whole is: to read 10 MB as JSON takes four times
+ * that. `undefined` for what is to be read whole, so that somebody says what is wrong with it.
+ */
+function takePayloadOut(bytes: Uint8Array): { readonly payload: Buffer; readonly envelope: Uint8Array } | undefined {
+  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const start = PAYLOAD_START.length;
+  const end = whole.indexOf(QUOTE, start);
+  if (end <= start || whole.toString('latin1', 0, start) !== PAYLOAD_START) return undefined;
+  const payload = Buffer.alloc(Math.floor(((end - start) * 3) / 4));
+  let filled = 0;
+  for (let at = start; at < end; at += PIECE_LENGTH) {
+    const piece = decodeBase64(whole.toString('latin1', at, Math.min(at + PIECE_LENGTH, end)));
+    // Padding stands at the end alone.
+    if (piece === undefined || filled !== ((at - start) * 3) / 4) return undefined;
+    filled += piece.copy(payload, filled);
+  }
+  const envelope = Buffer.concat([Buffer.from(`${PAYLOAD_START}-`), whole.subarray(end)]);
+  return { payload: payload.subarray(0, filled), envelope };
+}
+
 function encodeEnvelope({ payload, payloadType, signatures }: Envelope): Uint8Array {
   const ordered = signatures.toSorted((a, b) => (a.keyid < b.keyid ? -1 : 1));
   return new TextEncoder().encode(canonicalJson({ payload, payloadType, signatures: ordered }));
 }
 
 function verifySigners<T>({ payloadType, payload, signatures }: Opened, rules: SignedRules<T>): TrustedKey[] {
-  const message = dsse.preAuthEncoding(payloadType, payload);
+  // DSSE's pre-authentication encoding, without a copy of the payload.
+  const head = `DSSEv1 ${Buffer.byteLength(payloadType)} ${payloadType} ${payload.length} `;
   const signers: TrustedKey[] = [];
   for (const { keyid, sig } of signatures) {
     const key = rules.keys.find(({ keyHint }) => keyHint === keyid);
     if (key === undefined) continue;
     const signature = { key: key.publicKey, dsaEncoding: 'der' } as const;
-    if (!verify('sha256', message, signature, Buffer.from(sig, 'base64'))) {
+    if (!createVerify('sha256').update(head).update(payload).verify(signature, Buffer.from(sig, 'base64'))) {
       throw new FormatError(
         'SIGNED_DOCUMENT_FORGED',
         `a signature on ${rules.what} does not fit the key that it names`,
@@ -264,7 +295,16 @@ function verifySigners<T>({ payloadType, payload, signatures }: Opened, rules: S
 
 function decodePayload<T>(payload: Buffer, rules: Omit<SignedRules<T>, 'keys'>): T {
   const documentRules = documentRulesOf(rules);
-  return checkDocument(parseCanonicalJson(payload, documentRules), rules.schema, documentRules);
+  const { parse = parseCanonicalJson } = rules;
+  const value = parse(payload, documentRules);
+  giveBack(payload);
+  return checkDocument(value, rules.schema, documentRules);
+}
+
+/** Frees a large payload at once: the garbage collector would let one of each snapshot come together. */
+function giveBack(payload: Buffer): void {
+  const memory = payload.buffer;
+  if (memory instanceof ArrayBuffer && payload.length > PIECE_LENGTH) memory.transfer(0);
 }
 
 function documentRulesOf(rules: {

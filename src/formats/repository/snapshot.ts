@@ -8,6 +8,7 @@
  *       "packs": [ [ number, "sha256 hex", sizeBytes, index into runs ] ],
  *       "indexes": [ { "run", "key", "digest", "sizeBytes" } ], "contents": [ { "key", "digest", "sizeBytes" } ],
  *       "heads": { WRITER: { "sequence", "digest" } }, "dropped"?: [ { "recipient", "reason" } ],
+ *       "identityProvider"?: { "state": "answered" | "overruled" | "unreachable" | "refused", "at": time },
  *       "sealed": base64 of an age file to the run's recipient }
  */
 import { z } from 'zod';
@@ -18,8 +19,10 @@ import type { TrustedKey } from '../sigstore/signature-bundle.ts';
 import {
   base64Schema,
   countSchema,
+  type DocumentRules,
   digestSchema,
   labelSchema,
+  parseCanonicalJson,
   repositorySchema,
   runSchema,
   sizeSchema,
@@ -75,8 +78,17 @@ export interface Snapshot {
   readonly heads: Readonly<Record<string, SnapshotHead>>;
   /** Recipients of the roster that this run was not sealed to. */
   readonly dropped?: readonly { readonly recipient: string; readonly reason: string }[];
+  /** What asking the identity provider for the readers' roles came to; absent when it was not asked. */
+  readonly identityProvider?: AskedIdentityProvider;
   /** Base64 of an age file: `encodeSnapshotDetails` to the run's recipient. */
   readonly sealed: string;
+}
+
+export interface AskedIdentityProvider {
+  /** `overruled`: it answered, and by its answer too few recipients would have been left, so that nobody was dropped by it. */
+  readonly state: 'answered' | 'overruled' | 'unreachable' | 'refused';
+  /** When, by the writer's clock. */
+  readonly at: string;
 }
 
 /** A run of which a pack is named here, and this snapshot's own. */
@@ -157,15 +169,21 @@ const schema: z.ZodType<SnapshotJson> = z.strictObject({
   contents: z.array(z.strictObject(objectSchema)).min(1).max(100_000),
   heads: z.record(writerSchema, z.strictObject({ sequence: countSchema, digest: digestSchema })),
   dropped: z.array(z.strictObject({ recipient: textSchema, reason: textSchema })).exactOptional(),
+  identityProvider: z
+    .strictObject({ state: z.enum(['answered', 'overruled', 'unreachable', 'refused']), at: timeSchema })
+    .exactOptional(),
   sealed: sealedSchema,
 });
+
+/** Of what `parseSnapshot` returns: its packs are packs already. */
+const readSchema = schema as z.ZodType as z.ZodType<Snapshot>;
 
 export function encodeSnapshot(snapshot: Snapshot, key: SigningKey): Uint8Array {
   const packs = snapshot.packs.map(
     ({ number, digest, sizeBytes, runIndex }): PackJson => [number, hexOf(digest), sizeBytes, runIndex],
   );
   checkSnapshot(snapshot, undefined);
-  return encodeSigned({ ...snapshot, packs }, [key], snapshotRules(undefined));
+  return encodeSigned({ ...snapshot, packs }, [key], { ...snapshotRules(undefined), schema });
 }
 
 export interface SnapshotReading {
@@ -193,9 +211,8 @@ export function decodeSnapshot(bytes: Uint8Array, reading: SnapshotReading): Sig
       at: { file: at },
     });
   }
-  const snapshot = fromJson(document, at);
-  checkSnapshot(snapshot, at);
-  return { ...signed, document: snapshot };
+  checkSnapshot(document, at);
+  return signed;
 }
 
 /** What a snapshot says, its signature unchecked: for its epoch, which tells whose key must have signed. */
@@ -204,27 +221,100 @@ export function readUnverifiedSnapshot(
   at?: string,
 ): { readonly document: Snapshot; readonly digest: Digest; readonly keyHints: readonly string[] } {
   const read = readUnverified(bytes, snapshotRules(at));
-  const document = fromJson(read.document, at);
-  checkSnapshot(document, at);
-  return { ...read, document };
+  checkSnapshot(read.document, at);
+  return read;
 }
 
 function snapshotRules(at: string | undefined) {
-  return { kind: 'snapshot', schema, what: 'the snapshot', maxBytes: SNAPSHOT_MAX_BYTES, at } as const;
+  const read = { schema: readSchema, parse: parseSnapshot };
+  return { kind: 'snapshot', ...read, what: 'the snapshot', maxBytes: SNAPSHOT_MAX_BYTES, at } as const;
+}
+
+const PACKS_START = '"packs":[';
+
+/**
+ * As `parseCanonicalJson`, but packs are taken from the bytes one by one: as JSON a hundred thousand of them take ten times the memory
+ * that they have in the end. What is not written as we write it is read as JSON, so that somebody says what is wrong with it.
+ */
+function parseSnapshot(payload: Buffer, rules: DocumentRules): unknown {
+  const start = payload.indexOf(PACKS_START) + PACKS_START.length;
+  const read = start < PACKS_START.length ? undefined : readPackList(payload, start);
+  if (read !== undefined) {
+    const others = Buffer.concat([payload.subarray(0, start), payload.subarray(read.end)]);
+    const value = parseCanonicalJson(others, rules) as Partial<SnapshotJson> | null;
+    // Else it was the list of something within the snapshot.
+    if (Array.isArray(value?.packs) && value.packs.length === 0) return { ...value, packs: read.packs };
+  }
+  const value = parseCanonicalJson(payload, rules) as Partial<SnapshotJson> | null;
+  if (value?.version !== 1 || !Array.isArray(value.packs)) return value;
+  return { ...value, packs: value.packs.map((entry, index) => packOf(entry, index, rules.at)) };
+}
+
+/** The packs from behind the bracket that opens their list, and where the bracket is that closes it. */
+function readPackList(
+  bytes: Buffer,
+  start: number,
+): { readonly packs: SnapshotPack[]; readonly end: number } | undefined {
+  const packs: SnapshotPack[] = [];
+  const digest = Buffer.from(digestFromHex('0'.repeat(HEX_LENGTH)));
+  const digestHead = digest.length - HEX_LENGTH;
+  for (let at = start; ; ) {
+    if (bytes[at] !== BRACKET) return undefined;
+    const number = readNumber(bytes, at + 1);
+    at = number.end;
+    if (bytes[at] !== COMMA || bytes[at + 1] !== QUOTE || bytes[at + 2 + HEX_LENGTH] !== QUOTE) return undefined;
+    if (!isHex(bytes, at + 2)) return undefined;
+    bytes.copy(digest, digestHead, at + 2, at + 2 + HEX_LENGTH);
+    const sizeBytes = readNumber(bytes, at + HEX_LENGTH + 4);
+    const runIndex = readNumber(bytes, sizeBytes.end + 1);
+    if (bytes[at + HEX_LENGTH + 3] !== COMMA || bytes[sizeBytes.end] !== COMMA) return undefined;
+    if (bytes[runIndex.end] !== BRACKET_END) return undefined;
+    if (![number, sizeBytes, runIndex].every(({ value }) => value >>> 0 === value)) return undefined;
+    packs.push({
+      number: number.value,
+      digest: digest.toString('latin1') as Digest,
+      sizeBytes: sizeBytes.value,
+      runIndex: runIndex.value,
+    });
+    at = runIndex.end + 1;
+    if (bytes[at] === BRACKET_END) return { packs, end: at };
+    if (bytes[at] !== COMMA) return undefined;
+    at += 1;
+  }
 }
 
 const HEX = /^[0-9a-f]{64}$/;
+const HEX_LENGTH = 64;
+const [BRACKET, BRACKET_END, COMMA, QUOTE, ZERO, NINE, A, F] = [...Buffer.from('[],"09af')] as [
+  ...[number, number, number, number, number, number, number, number],
+];
 
-function fromJson(json: SnapshotJson, at: string | undefined): Snapshot {
-  const packs = json.packs.map((entry, index) => {
-    if (!Array.isArray(entry) || entry.length !== 4) throw invalid('a pack is not a list of four', at, index);
-    const [number, hex, sizeBytes, runIndex] = entry as PackJson;
-    if (typeof hex !== 'string' || !HEX.test(hex)) throw invalid('the digest of a pack is not one', at, index);
-    if (![number, sizeBytes, runIndex].every((value) => typeof value === 'number' && value >>> 0 === value))
-      throw invalid('a number of a pack is not one of 32 bits', at, index);
-    return { number, digest: digestFromHex(hex), sizeBytes, runIndex };
-  });
-  return { ...json, packs };
+function isHex(bytes: Uint8Array, start: number): boolean {
+  for (let at = start; at < start + HEX_LENGTH; at += 1) {
+    const byte = bytes[at] as number;
+    if (!((byte >= ZERO && byte <= NINE) || (byte >= A && byte <= F))) return false;
+  }
+  return true;
+}
+
+/** Digits, as JSON writes a number: NaN for none, and for what begins with a zero that it does not need. */
+function readNumber(bytes: Uint8Array, start: number): { readonly value: number; readonly end: number } {
+  let value = 0;
+  let end = start;
+  for (; end < start + 11 && (bytes[end] as number) >= ZERO && (bytes[end] as number) <= NINE; end += 1) {
+    value = value * 10 + (bytes[end] as number) - ZERO;
+  }
+  const isNumber = end > start && (bytes[start] !== ZERO || end === start + 1);
+  return { value: isNumber ? value : Number.NaN, end };
+}
+
+function packOf(entry: PackJson, index: number, at: string | undefined): SnapshotPack {
+  if (!Array.isArray(entry) || entry.length !== 4) throw invalid('a pack is not a list of four', at, index);
+  const [number, hex, sizeBytes, runIndex] = entry as PackJson;
+  if (typeof hex !== 'string' || !HEX.test(hex)) throw invalid('the digest of a pack is not one', at, index);
+  if (![number, sizeBytes, runIndex].every((value) => typeof value === 'number' && value >>> 0 === value))
+    throw invalid('a number of a pack is not one of 32 bits', at, index);
+  return { number, digest: digestFromHex(hex), sizeBytes, runIndex };
 }
 
 /** The rules that a schema does not tell. @throws FormatError SNAPSHOT_INVALID */

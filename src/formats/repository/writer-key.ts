@@ -3,7 +3,8 @@
  * `backup init`. Canonical JSON:
  *
  *     { "version", "repository", "writer", "idKey": base64 of 32 bytes, "indexIdentity": "AGE-SECRET-KEY-PQ-1…",
- *       "approvers": { "threshold", "keys": [ { "name", "publicKey" } ] } }
+ *       "approvers": { "threshold", "keys": [ { "name", "publicKey" } ] },
+ *       "root"?: what the trust file pins beside the approvers (pinned-root.ts) }
  *
  * It opens the writer's indexes and names chunks; it opens no pack, no contents and no key of a run. Nothing of its secrets
  * goes into an error.
@@ -23,9 +24,11 @@ import {
   writerSchema,
 } from './documents.ts';
 import type { RepositoryId, WriterName } from './keys.ts';
+import { type PinnedRoot, pinnedRootMembers } from './pinned-root.ts';
 import { trustedKey } from './roster.ts';
+import type { RosterTrust } from './roster-chain.ts';
 
-export const WRITER_KEY_MAX_BYTES = 64 * 1024;
+export const WRITER_KEY_MAX_BYTES = 1024 * 1024;
 
 export interface WriterKey {
   readonly version: 1;
@@ -37,6 +40,7 @@ export interface WriterKey {
   readonly indexIdentity: string;
   /** Pinned: whom this writer believes about the roster. */
   readonly approvers: PinnedApprovers;
+  readonly root?: PinnedRoot;
 }
 
 export interface PinnedApprovers {
@@ -58,6 +62,10 @@ const schema = z.strictObject({
       .min(1)
       .max(64),
   }),
+  root: z
+    .strictObject(pinnedRootMembers)
+    .refine((root) => Object.keys(root).length > 0, 'a root that pins nothing')
+    .exactOptional(),
 });
 
 export function encodeWriterKey(key: WriterKey): Uint8Array {
@@ -84,6 +92,11 @@ export function decodeWriterKey(bytes: Uint8Array, file?: string): WriterKey {
     );
   }
   return { ...document, idKey: new Uint8Array(idKey) };
+}
+
+/** Whom a writer believes about its repository's roster. @throws FormatError ROSTER_INVALID for a key that is not P-256 */
+export function trustOfWriter({ repository, approvers, root }: WriterKey): RosterTrust {
+  return { keys: pinnedKeys(approvers), threshold: approvers.threshold, repository, ...root };
 }
 
 /** @throws FormatError ROSTER_INVALID for a key that is not P-256 */

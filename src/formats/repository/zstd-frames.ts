@@ -8,6 +8,7 @@
  *     checksum            4 bytes, if the header says so
  */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { giveBack } from '../../core/give-back.ts';
 
 const MAGIC = 0xfd2fb528;
 const SKIPPABLE_MAGIC = 0x184d2a50;
@@ -16,9 +17,19 @@ const DICTIONARY_BYTES = [0, 1, 2, 4];
 const BLOCK_RLE = 1;
 const BLOCK_RESERVED = 3;
 
+/** More than what does not compress takes; and above what Node takes from its pool, which cannot be given back. */
+const FRAME_ROOM_BYTES = 128 * 1024;
+
 /** One zstd frame. */
 export function compressFrame(bytes: Uint8Array, level: number): Uint8Array {
-  return zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: level } });
+  // One output buffer: of the usual 16 KiB each, all of them would be there beside what they are joined to.
+  const frame = zstdCompressSync(bytes, {
+    chunkSize: bytes.length + (bytes.length >> 8) + FRAME_ROOM_BYTES,
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+  });
+  const copy = Buffer.from(frame);
+  giveBack(new Uint8Array(frame.buffer));
+  return copy;
 }
 
 /** Length in bytes of the frame at `offset`; `undefined` when there is no whole frame. */

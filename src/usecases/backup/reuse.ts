@@ -1,4 +1,5 @@
 import type { Digest } from '../../core/digest.ts';
+import { giveBack } from '../../core/give-back.ts';
 import { openBytes } from '../../formats/age/sealed-bytes.ts';
 import { CHUNK_RECORD_BYTES, type ChunkTable } from '../../formats/repository/chunk-table.ts';
 import {
@@ -14,6 +15,7 @@ import {
   type ReuseSnapshot,
   reusablePacks,
 } from '../../formats/repository/reusable-packs.ts';
+import { freshEpoch } from '../../formats/repository/roster.ts';
 import type { Snapshot, SnapshotIndex, SnapshotRun } from '../../formats/repository/snapshot.ts';
 import type { WriterKey } from '../../formats/repository/writer-key.ts';
 import type { Progress } from '../../ports/progress.ts';
@@ -45,14 +47,14 @@ export function createFormerRuns(): FormerRuns {
   let isFullSeen = false;
   return {
     add(snapshot) {
-      const { writer, sequence, storageTime, full, runs } = snapshot;
+      const { writer, sequence, epoch, storageTime, full, runs } = snapshot;
       last ??= snapshot.run;
       nextPack = Math.max(nextPack, (snapshot.packs.at(-1)?.number ?? -1) + 1);
       if (isFullSeen) return;
       isFullSeen = full;
       const fresh = snapshot.packs.filter(({ digest }) => !packs.has(digest));
       for (const { digest } of fresh) packs.add(digest);
-      snapshots.push({ writer, sequence, storageTime, full, runs, packs: fresh });
+      snapshots.push({ writer, sequence, epoch, storageTime, full, runs, packs: fresh });
       for (const index of snapshot.indexes) {
         const known = indexes.get(index.run) ?? [];
         indexes.set(index.run, known);
@@ -116,6 +118,7 @@ export async function planReuse(
     listedBytes: (pack) => listed.get(pack),
     isMarked: (pack) => marked.has(packKey(pack)),
     recipients,
+    freshEpoch: freshEpoch(repository.rosters),
     rewrapped: (run) => rewraps.of(run).map((key) => key.recipients),
     lastUsedBytes: (pack) => used?.get(pack),
     now,
@@ -199,7 +202,10 @@ async function readIndexPart(
     const expected = { digest, sizeBytes };
     const sealed = await store.get(key, { maxBytes: INDEX_SEALED_MAX_BYTES, expected, signal });
     const bytes = await openBytes(sealed, [writerKey.indexIdentity], { maxBytes: INDEX_PART_MAX_BYTES });
-    return decodeIndexPart(bytes, { repository: id, run, part: parsed.part, at: key });
+    giveBack(sealed);
+    const index = decodeIndexPart(bytes, { repository: id, run, part: parsed.part, at: key });
+    giveBack(bytes);
+    return index;
   } catch (error) {
     if (!isFinding(error)) throw error;
     progress.warn(`${key} cannot be used (${error.code}): what it names is written again`);

@@ -1,6 +1,8 @@
 import type { Digest } from '../../core/digest.ts';
 import { digestOf } from '../../core/digest.ts';
+import { giveBack } from '../../core/give-back.ts';
 import { sealBytes } from '../../formats/age/sealed-bytes.ts';
+import { CHUNK_RECORD_BYTES, type ChunkTable, chunksSizeBytes } from '../../formats/repository/chunk-table.ts';
 import { streamEntries } from '../../formats/repository/contents.ts';
 import { createContentsEncoder } from '../../formats/repository/contents-file.ts';
 import { encodeIndexPart, type IndexPack, splitIndex } from '../../formats/repository/index-table.ts';
@@ -69,11 +71,14 @@ export function createRunOutput(settings: RunOutputSettings): RunOutput {
   const putSealed = async (key: string, plaintext: Uint8Array, recipients: readonly string[]) => {
     const bytes = await sealBytes(plaintext, recipients);
     await putOnce(store, key, bytes, { signal });
-    return { key, digest: digestOf(bytes), sizeBytes: bytes.length };
+    const object = { key, digest: digestOf(bytes), sizeBytes: bytes.length };
+    giveBack(bytes);
+    return object;
   };
   const encoder = createContentsEncoder({
     onPart: async (part, bytes) => {
       contents.push(await putSealed(contentsKey(writer, run, part), bytes, [recipient]));
+      giveBack(bytes);
     },
   });
 
@@ -99,6 +104,21 @@ export function createRunOutput(settings: RunOutputSettings): RunOutput {
         workers: chunks.workers,
         stream: async (name, input) => keep(name, await chunks.stream(input, { signal })),
         file: async (name, path, options = {}) => keep(name, await chunks.file(path, { signal, ...options })),
+        async smallFiles(paths, linesOf) {
+          const table = await chunks.smallFiles(paths, { signal });
+          const left: number[] = [];
+          for (let place = 0; place < paths.length; place += 1) {
+            const record = oneRecord(table, place);
+            if (record.sizeBytes === 0) {
+              left.push(place);
+              continue;
+            }
+            usage.add(record.chunks);
+            const { stream, entry } = linesOf(place, record.sizeBytes);
+            await encoder.write(...streamEntries(sourceOf(stream), stream, record), entry);
+          }
+          return left;
+        },
         copy: async (name, job) => keep(name, await chunks.copy(job, { signal })),
         entry: (entry) => encoder.write(entry),
       };
@@ -116,6 +136,8 @@ export function createRunOutput(settings: RunOutputSettings): RunOutput {
         const bytes = encodeIndexPart({ repository, run, ...index });
         const object = await putSealed(indexKey(writer, run, index.part), bytes, [indexRecipient, recipient]);
         indexes.push({ run, ...object });
+        giveBack(bytes);
+        giveBack(index.chunks);
       }
       return {
         packs,
@@ -126,6 +148,11 @@ export function createRunOutput(settings: RunOutputSettings): RunOutput {
       };
     },
   };
+}
+
+function oneRecord(table: ChunkTable, place: number): StreamRecord {
+  const chunks = table.subarray(place * CHUNK_RECORD_BYTES, (place + 1) * CHUNK_RECORD_BYTES);
+  return { sizeBytes: chunksSizeBytes(chunks), chunks };
 }
 
 /** Streams are named `SOURCE/…`. */

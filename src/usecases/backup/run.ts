@@ -5,14 +5,13 @@ import { sealBytes } from '../../formats/age/sealed-bytes.ts';
 import { type RunId, runIdOf, runKeyKey, type WriterName } from '../../formats/repository/keys.ts';
 import { COLLAPSE_RATIO } from '../../formats/repository/retention.ts';
 import type { ReusePlan } from '../../formats/repository/reusable-packs.ts';
-import { presentRecipients } from '../../formats/repository/roster.ts';
 import { encodeRunKey } from '../../formats/repository/run-key.ts';
 import type { Snapshot, SnapshotHead, SnapshotPack, SnapshotRun } from '../../formats/repository/snapshot.ts';
 import { chainError, type SeenHead } from '../../formats/repository/snapshot-chain.ts';
 import { encodeSnapshotDetails } from '../../formats/repository/snapshot-details.ts';
-import { pinnedKeys, type WriterKey } from '../../formats/repository/writer-key.ts';
+import { trustOfWriter, type WriterKey } from '../../formats/repository/writer-key.ts';
 import type { SigningKey } from '../../formats/sigstore/cosign-key.ts';
-import type { BackupSource, SourceSummary } from '../../ports/backup-source.ts';
+import type { BackupSource, Expected, SourceSummary } from '../../ports/backup-source.ts';
 import type { ChunkWriter, ChunkWriterSettings } from '../../ports/chunks.ts';
 import type { ObjectStore } from '../../ports/object-store.ts';
 import type { Progress } from '../../ports/progress.ts';
@@ -26,6 +25,8 @@ import { putOnce } from '../repository/objects.ts';
 import { type OpenedRepository, openForWriting } from '../repository/open.ts';
 import { requireWriter } from '../repository/roles.ts';
 import { commitSnapshot } from './commit.ts';
+import { type RunRecipients, recipientsOfRun } from './present-recipients.ts';
+import type { RolesDependencies } from './reader-roles.ts';
 import { createFormerRuns, type FormerRuns, planReuse, type Reuse } from './reuse.ts';
 import { createRunOutput, type WrittenRun } from './run-output.ts';
 
@@ -45,9 +46,11 @@ export interface RunRequest {
   readonly program: string;
   /** How long another run of the same writer on this machine is waited for. */
   readonly lockWaitMs: number;
+  /** How old the identity provider's last word about roles may be before that is warned of; a week. */
+  readonly rolesMaxAgeMs?: number | undefined;
 }
 
-export interface RunDependencies {
+export interface RunDependencies extends Pick<RolesDependencies, 'askRoles' | 'rolesLimitMs'> {
   readonly store: ObjectStore;
   readonly memory: RepositoryMemory;
   readonly createChunkWriter: (settings: ChunkWriterSettings) => Promise<ChunkWriter>;
@@ -58,7 +61,7 @@ export interface RunDependencies {
   readonly longestRunMs?: number;
 }
 
-export interface RunReport {
+export interface RunReport extends RunRecipients {
   readonly writer: WriterName;
   readonly sequence: number;
   readonly run: RunId;
@@ -76,7 +79,6 @@ export interface RunReport {
   readonly storedBytes: number;
   readonly packs: number;
   readonly newPacks: number;
-  readonly recipients: readonly string[];
   readonly durationMs: number;
 }
 
@@ -106,14 +108,9 @@ export async function runBackup(
     onWait: (holder) => progress.note(`waiting for ${holder}`),
   });
   const signal = AbortSignal.any([options.signal, lock.signal]);
-  const trust = {
-    keys: pinnedKeys(writerKey.approvers),
-    threshold: writerKey.approvers.threshold,
-    repository: writerKey.repository,
-  };
   const repository = await openForWriting(
     store,
-    { trust, checkpointOf: (id) => readCheckpoint(memory, id, { signal }) },
+    { trust: trustOfWriter(writerKey), checkpointOf: (id) => readCheckpoint(memory, id, { signal }) },
     { signal },
   );
   return await backUp(request, dependencies, repository, signal);
@@ -127,9 +124,9 @@ async function backUp(
 ): Promise<RunReport> {
   const { progress, memory } = dependencies;
   const begun = await begin(request, dependencies, repository, signal);
-  const expectedBytes = await prepare(request.sources, signal);
+  const expected = await prepare(request.sources, signal);
   const keys = await writeRunKey(request, repository, begun, signal);
-  const done = await writeSources(request, dependencies, { repository, begun, keys, expectedBytes }, signal);
+  const done = await writeSources(request, dependencies, { repository, begun, keys, expected }, signal);
   const finished = new Date(dependencies.now());
   const snapshot = await snapshotOf(request, repository, { begun, keys, done, finished });
   const head = await commitSnapshot({
@@ -150,7 +147,7 @@ interface Begun {
   readonly startedMs: number;
   readonly storageStarted: Date;
   readonly indexRecipient: string;
-  readonly recipients: readonly string[];
+  readonly sealing: RunRecipients;
   /** The writer's newest snapshot, and those of the others. */
   readonly before: SnapshotHead | undefined;
   readonly heads: Readonly<Record<string, SnapshotHead>>;
@@ -159,25 +156,30 @@ interface Begun {
 }
 
 async function begin(
-  { writerKey, signer, fullEveryMs, full }: RunRequest,
-  { store, progress, now }: RunDependencies,
+  { writerKey, signer, fullEveryMs, full, rolesMaxAgeMs }: RunRequest,
+  { store, memory, progress, now, askRoles, rolesLimitMs }: RunDependencies,
   repository: OpenedRepository,
   signal: AbortSignal,
 ): Promise<Begun> {
-  const { writer } = writerKey;
+  const { writer, root } = writerKey;
   const startedMs = now();
   const storageStarted = await store.now({ signal });
   const roster = repository.roster.document;
   const indexRecipient = await recipientOf(writerKey.indexIdentity);
   requireWriter(roster, writer, signer, indexRecipient);
-  const recipients = presentRecipients(roster, storageStarted).map(({ recipient }) => recipient);
+  const sealing = await recipientsOfRun(
+    { roster, issuer: root?.issuer, storageTime: storageStarted, now: new Date(startedMs), rolesMaxAgeMs },
+    { state: memory.ofWriter(repository.id, writer), progress, askRoles, rolesLimitMs },
+    { signal },
+  );
+  const { recipients } = sealing;
   const former = createFormerRuns();
   const { head: before, heads } = await readHistory(repository, writer, { progress, signal, visit: former.add });
   const reuse = await planReuse(
     { repository, writerKey, former, recipients, now: storageStarted, fullEveryMs, fresh: full },
     { progress, signal },
   );
-  return { startedMs, storageStarted, indexRecipient, recipients, before, heads, former, reuse };
+  return { startedMs, storageStarted, indexRecipient, sealing, before, heads, former, reuse };
 }
 
 interface RunKeys {
@@ -190,7 +192,7 @@ interface RunKeys {
 async function writeRunKey(
   { writerKey }: RunRequest,
   { store, id, roster }: OpenedRepository,
-  { startedMs, recipients }: Begun,
+  { startedMs, sealing: { recipients } }: Begun,
   signal: AbortSignal,
 ): Promise<RunKeys> {
   const { epoch } = roster.document;
@@ -216,22 +218,22 @@ async function writeSources(
     readonly repository: OpenedRepository;
     readonly begun: Begun;
     readonly keys: RunKeys;
-    readonly expectedBytes: number;
+    readonly expected: Required<Expected>;
   },
   signal: AbortSignal,
 ): Promise<WrittenSources> {
-  const { begun, keys, expectedBytes } = run;
+  const { begun, keys, expected } = run;
   const { reuse, indexRecipient } = begun;
   const of = { repository: run.repository.id, recipient: keys.recipient, signal };
   const output = createRunOutput({ ...of, store, writer: writerKey.writer, run: keys.own.run, indexRecipient });
-  const task = progress.task('backing up', expectedBytes);
+  const task = progress.task('backing up', expected.expectedBytes);
   const chunks = await createChunkWriter({
     ...of,
     idKey: writerKey.idKey,
     known: reuse.known(),
     knownCount: reuse.knownCount,
     firstPack: begun.former.nextPack,
-    expectedBytes,
+    ...expected,
     store: output.storePack,
     onPack: output.addPack,
     onBytes: (bytes) => task.advance(bytes),
@@ -254,7 +256,7 @@ async function snapshotOf(
   run: { readonly begun: Begun; readonly keys: RunKeys; readonly done: WrittenSources; readonly finished: Date },
 ): Promise<Omit<Snapshot, 'storageTime'>> {
   const { begun, keys, done, finished } = run;
-  const { before, heads, reuse, recipients } = begun;
+  const { before, heads, reuse, sealing } = begun;
   const { summaries, written } = done;
   const roster = repository.roster.document;
   const of = { version: 1, repository: repository.id, run: keys.own.run } as const;
@@ -264,9 +266,7 @@ async function snapshotOf(
   });
   const shrunk = reuse.lastUsedBytes !== undefined && written.usedBytes < reuse.lastUsedBytes * COLLAPSE_RATIO;
   const collapsed = shrunk || summaries.some(({ collapses = [] }) => collapses.length > 0);
-  const dropped = roster.recipients
-    .filter(({ recipient }) => !recipients.includes(recipient))
-    .map(({ recipient, notAfter }) => ({ recipient, reason: `not after ${notAfter}` }));
+  const dropped = sealing.dropped.map(({ recipient, reason }) => ({ recipient, reason }));
   return {
     ...of,
     writer: request.writerKey.writer,
@@ -284,6 +284,7 @@ async function snapshotOf(
     contents: written.contents,
     heads,
     ...(dropped.length > 0 ? { dropped } : {}),
+    ...(sealing.identityProvider === undefined ? {} : { identityProvider: sealing.identityProvider }),
     sealed: Buffer.from(await sealBytes(details, [keys.recipient])).toString('base64'),
   };
 }
@@ -306,7 +307,7 @@ function reportOf(
     storedBytes: totals.storedBytes,
     packs: written.packs.length,
     newPacks: totals.packs,
-    recipients: begun.recipients,
+    ...begun.sealing,
   };
 }
 
@@ -349,10 +350,14 @@ function headOf(
   throw unreadable.find(({ key }) => key === next.entry.key)?.error;
 }
 
-async function prepare(sources: readonly BackupSource[], signal: AbortSignal): Promise<number> {
-  let expectedBytes = 0;
-  for (const source of sources) expectedBytes += (await source.prepare({ signal })).expectedBytes;
-  return expectedBytes;
+async function prepare(sources: readonly BackupSource[], signal: AbortSignal): Promise<Required<Expected>> {
+  const expected = { expectedBytes: 0, expectedFiles: 0 };
+  for (const source of sources) {
+    const { expectedBytes, expectedFiles = 0 } = await source.prepare({ signal });
+    expected.expectedBytes += expectedBytes;
+    expected.expectedFiles += expectedFiles;
+  }
+  return expected;
 }
 
 /** Packs, runs and indexes that the snapshot names. */

@@ -43,6 +43,7 @@ export interface SnapshotInfo {
   readonly heads: Snapshot['heads'];
   readonly recipients: readonly string[];
   readonly dropped: NonNullable<Snapshot['dropped']>;
+  readonly identityProvider?: NonNullable<Snapshot['identityProvider']>;
 }
 
 /** A writer's chain as it was found. */
@@ -64,8 +65,11 @@ export interface UnreadableObject {
 }
 
 export interface ReadChainOptions extends StoreOptions {
-  /** Sees each snapshot whole, the newest first, once: whoever needs more than SnapshotInfo takes it here. */
-  readonly visit?: (snapshot: Snapshot, info: SnapshotInfo) => void | Promise<void>;
+  /**
+   * Sees each snapshot whole, the newest first, once: whoever needs more than SnapshotInfo takes it here. One that a stub
+   * names is forgotten, though it is still there.
+   */
+  readonly visit?: (snapshot: Snapshot, isForgotten: boolean) => void | Promise<void>;
   /** What others say that they saw of this writer. */
   readonly heads?: readonly SeenHead[];
 }
@@ -86,6 +90,7 @@ export async function readChain(
   const unreadable: UnreadableObject[] = [];
   const unreadableSequences: number[] = [];
   const forgotten = await readStubs(repository, listed, unreadable, options);
+  const stubs = new Set(forgotten.map(({ digest }) => digest));
   const snapshots: SnapshotInfo[] = [];
   const checkpoint = repository.checkpoint?.writers[writer];
   const read = async (found: ListedSequence, expected: Digest | undefined) => {
@@ -124,7 +129,7 @@ export async function readChain(
     const info = infoOf(result.signed, entry.modified);
     snapshots.unshift(info);
     following = info;
-    await options.visit?.(result.signed.document, info);
+    await options.visit?.(result.signed.document, stubs.has(info.digest));
   }
   const { head, findings } = verifyWriterChain({
     writer,
@@ -310,6 +315,7 @@ function infoOf({ document, digest }: Signed<Snapshot>, modified: Date): Snapsho
     storedBytes: packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     recipients: document.runs.find((one) => one.run === run)?.recipients ?? [],
     dropped: document.dropped ?? [],
+    ...(document.identityProvider === undefined ? {} : { identityProvider: document.identityProvider }),
   };
 }
 

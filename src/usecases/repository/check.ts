@@ -7,16 +7,19 @@ import type { SigningKey } from '../../formats/sigstore/cosign-key.ts';
 import type { ChunkReader, ChunkReaderSettings } from '../../ports/chunks.ts';
 import type { Progress } from '../../ports/progress.ts';
 import { UseCaseError } from '../errors.ts';
-import { PROBES_PREFIX } from '../storage/probe-store.ts';
+import { isProbe } from '../storage/probe-store.ts';
 import { type ReadChain, readChains } from './chains.ts';
 import { type CheckedSnapshot, checkContents } from './check-contents.ts';
 import { type RepositoryMemory, rememberSeen } from './checkpoints.ts';
+import { readEvidence } from './evidence.ts';
 import { listChains } from './listing.ts';
 import { readMarks } from './marks.ts';
-import { type NamedKind, type NamedObject, objectsOf } from './named-objects.ts';
+import type { NamedKind, NamedObject } from './named-objects.ts';
+import { createNamedSet, type NamedSet } from './named-set.ts';
 import type { OpenedRepository } from './open.ts';
 import { checkDigest } from './read-objects.ts';
 import { readRewraps } from './rewraps.ts';
+import { createRecipientsCheck } from './sealed-recipients.ts';
 import { signCheck } from './sign-check.ts';
 import { touchedSnapshots } from './touched-snapshots.ts';
 import { readVerifications } from './verifications.ts';
@@ -76,20 +79,22 @@ export async function checkRepository(
   const { store } = repository;
   const { signal } = options;
   const problems: PortolanError[] = [...repository.problems];
-  const named = new Map<string, NamedObject>();
+  const named = createNamedSet();
   const disagreeing = new Set<string>();
+  const recipients = createRecipientsCheck(repository);
   const listed = await listChains(store, { signal });
+  const keptRuns = new Set<RunId>();
   const chains = await readChains(repository, listed, {
     signal,
-    visit: (snapshot) => {
-      for (const object of objectsOf(snapshot)) {
-        const known = named.get(object.key);
-        if (known === undefined) named.set(object.key, object);
-        else if (known.digest !== object.digest || known.sizeBytes !== object.sizeBytes) disagreeing.add(object.key);
-      }
+    visit: async (snapshot, isForgotten) => {
+      await recipients.add(snapshot);
+      // A copy keeps what was forgotten, and has no keys of it that were sealed again.
+      for (const { run } of isForgotten ? [] : snapshot.runs) keptRuns.add(run);
+      for (const key of named.addSnapshot(snapshot)) disagreeing.add(key);
     },
   });
-  problems.push(...chainProblems(chains), ...(await documentProblems(repository, runsOf(named), signal)));
+  problems.push(...chainProblems(chains), ...recipients.problems);
+  problems.push(...(await documentProblems(repository, keptRuns, signal)));
   const damage = createDamageList();
   for (const key of disagreeing) damage.add(key, 'snapshots disagree about its size or digest');
   const { unnamed, strangers } = await checkListing(repository, named, damage, signal);
@@ -143,22 +148,14 @@ function chainProblems(chains: readonly ReadChain[]): PortolanError[] {
   ]);
 }
 
-function runsOf(named: ReadonlyMap<string, NamedObject>): ReadonlySet<RunId> {
-  const runs = new Set<RunId>();
-  for (const key of named.keys()) {
-    const parsed = parseRepositoryKey(key);
-    if (parsed?.kind === 'runKey') runs.add(parsed.run);
-  }
-  return runs;
-}
-
-/** Marks, rewraps and results of verifiers that are not what they should be. */
+/** Evidence, marks, rewraps and results of verifiers that are not what they should be. */
 async function documentProblems(
   repository: OpenedRepository,
   runs: ReadonlySet<RunId>,
   signal: AbortSignal,
 ): Promise<PortolanError[]> {
   const lists = [
+    await readEvidence(repository, { signal }),
     await readMarks(repository, { signal }),
     await readRewraps(repository, runs, { signal }),
     await readVerifications(repository, { signal }),
@@ -202,35 +199,36 @@ async function damageProblems(
 
 async function checkListing(
   { store }: OpenedRepository,
-  named: ReadonlyMap<string, NamedObject>,
+  named: NamedSet,
   damage: DamageList,
   signal: AbortSignal,
 ): Promise<Pick<CheckReport, 'unnamed' | 'strangers'>> {
   const unnamed = { objects: 0, sizeBytes: 0 };
   const strangers: string[] = [];
-  const missing = new Set(named.keys());
+  const checklist = named.checklist();
   for await (const { key, sizeBytes } of store.list('', { signal })) {
-    const object = named.get(key);
-    missing.delete(key);
-    if (object !== undefined) {
-      if (object.sizeBytes === sizeBytes) continue;
-      damage.add(key, `it has ${sizeBytes} bytes instead of ${object.sizeBytes}`);
+    const expectedBytes = named.sizeOf(key);
+    checklist.tick(key);
+    if (expectedBytes !== undefined) {
+      if (expectedBytes !== sizeBytes) damage.add(key, `it has ${sizeBytes} bytes instead of ${expectedBytes}`);
       continue;
     }
     const kind = parseRepositoryKey(key)?.kind;
-    if (kind === undefined && !key.startsWith(PROBES_PREFIX)) strangers.push(key);
+    if (kind === undefined && !isProbe(key)) strangers.push(key);
     else if (kind === 'pack' || kind === 'index' || kind === 'contents') {
       unnamed.objects += 1;
       unnamed.sizeBytes += sizeBytes;
     }
   }
-  for (const key of missing) damage.add(key, 'it is missing', true);
+  for (const key of checklist.left()) damage.add(key, 'it is missing', true);
   return { unnamed, strangers };
 }
 
 /** So many of the packs, by chance: who checks a part every night has seen everything after a while. */
-function choosePacks(named: ReadonlyMap<string, NamedObject>, percent: number): ReadonlySet<string> {
-  const packs = [...named.values()].filter(({ kind }) => kind === 'pack').map(({ key }) => key);
+function choosePacks(named: NamedSet, percent: number): ReadonlySet<string> {
+  if (percent === 0) return new Set();
+  const packs: string[] = [];
+  for (const { kind, key } of named.objects()) if (kind === 'pack') packs.push(key);
   const count = Math.ceil((packs.length * percent) / 100);
   for (let at = 0; at < count; at += 1) {
     const other = randomInt(at, packs.length);
@@ -241,16 +239,18 @@ function choosePacks(named: ReadonlyMap<string, NamedObject>, percent: number): 
 
 async function readObjects(
   { store }: OpenedRepository,
-  named: ReadonlyMap<string, NamedObject>,
+  named: NamedSet,
   chosen: ReadonlySet<string>,
   percent: number,
   damage: DamageList,
   { progress }: CheckDependencies,
   signal: AbortSignal,
 ): Promise<Pick<CheckReport, 'readPacks' | 'readBytes'>> {
-  const wanted = [...named.values()].filter(({ kind, key }) =>
-    kind === 'pack' ? chosen.has(key) : kind === 'runKey' || percent > 0,
-  );
+  const wanted: NamedObject[] = [];
+  for (const object of named.objects()) {
+    const { kind, key } = object;
+    if (kind === 'pack' ? chosen.has(key) : kind === 'runKey' || percent > 0) wanted.push(object);
+  }
   const totalBytes = wanted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const task = progress.task('reading', totalBytes);
   let readBytes = 0;
@@ -275,10 +275,10 @@ async function readObjects(
   return { readPacks: chosen.size, readBytes };
 }
 
-function totalsOf(named: ReadonlyMap<string, NamedObject>): Pick<CheckReport, 'objects' | 'packBytes'> {
+function totalsOf(named: NamedSet): Pick<CheckReport, 'objects' | 'packBytes'> {
   const objects: Record<NamedKind, number> = { pack: 0, index: 0, contents: 0, runKey: 0 };
   let packBytes = 0;
-  for (const { kind, sizeBytes } of named.values()) {
+  for (const { kind, sizeBytes } of named.objects()) {
     objects[kind] += 1;
     if (kind === 'pack') packBytes += sizeBytes;
   }

@@ -3,6 +3,7 @@ import { type PortolanError, throwProblems } from '../../core/errors.ts';
 import { orderedMap } from '../../core/ordered-map.ts';
 import { decodeForgotten, FORGOTTEN_MAX_BYTES } from '../../formats/repository/forgotten.ts';
 import {
+  evidenceKey,
   forgottenKey,
   KEY_PREFIXES,
   parseRepositoryKey,
@@ -27,6 +28,7 @@ import type { Progress } from '../../ports/progress.ts';
 import { UseCaseError } from '../errors.ts';
 import { requireEmptyPlace } from '../storage/empty-place.ts';
 import { isFinding, keysEverOf, readChain, readSnapshot, type SnapshotInfo } from './chains.ts';
+import { readEvidence } from './evidence.ts';
 import { type ListedChain, listChains } from './listing.ts';
 import { type NamedObject, objectsOf } from './named-objects.ts';
 import { getIfThere, isCode, putOnce, readAcceptable } from './objects.ts';
@@ -74,8 +76,9 @@ export async function copyRepository(
   for (const { document, digest } of repository.rosters) {
     await verbatim(rosterKey(document.epoch), ROSTER_MAX_BYTES, { expected: digest });
   }
-  const there = await listThere(target, signal);
   const problems: PortolanError[] = [];
+  await copyEvidence(repository, target, problems, count, signal);
+  const there = await listThere(target, signal);
   const listed = await listChains(store, { signal });
   const before = new Set((await listChains(target, { signal })).flatMap((chain) => chain.snapshots.map(keyOf)));
   const runs = new Set<RunId>();
@@ -199,6 +202,21 @@ async function copySnapshot(
   const expected = found === undefined ? {} : { expected: { digest, sizeBytes: found.sizeBytes } };
   const bytes = await store.get(key, { maxBytes: SNAPSHOT_MAX_BYTES, ...expected, signal });
   if ((await putOnce(target, key, bytes, { signal })) === 'created') count(bytes.length);
+}
+
+/** Why readers are on the roster. A few kilobytes of each. */
+async function copyEvidence(
+  repository: OpenedRepository,
+  target: ObjectStore,
+  problems: PortolanError[],
+  count: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { published, unreadable } = await readEvidence(repository, { signal });
+  problems.push(...unreadable.map(({ error }) => error));
+  for (const [digest, bytes] of published) {
+    if ((await putOnce(target, evidenceKey(digest), bytes, { signal })) === 'created') count(bytes.length);
+  }
 }
 
 /** By which an object shows that it is the right one. */

@@ -4,6 +4,7 @@ import { recipientOf } from '../../formats/age/identity-file.ts';
 import { createIdentity } from '../../formats/age/new-identity.ts';
 import { ID_KEY_BYTES } from '../../formats/repository/chunk-keys.ts';
 import { REPOSITORY_KEY, type RepositoryId, rosterKey, type WriterName } from '../../formats/repository/keys.ts';
+import { type PinnedRoot, rootMember } from '../../formats/repository/pinned-root.ts';
 import {
   decodeRepositoryDescription,
   encodeRepositoryDescription,
@@ -11,7 +12,7 @@ import {
   REPOSITORY_DESCRIPTION_MAX_BYTES,
 } from '../../formats/repository/repository-description.ts';
 import type { Roster, RosterKey, RosterRecipient } from '../../formats/repository/roster.ts';
-import { pinnedKeys, type WriterKey } from '../../formats/repository/writer-key.ts';
+import { trustOfWriter, type WriterKey } from '../../formats/repository/writer-key.ts';
 import type { SigningKey } from '../../formats/sigstore/cosign-key.ts';
 import type { ObjectStore } from '../../ports/object-store.ts';
 import { UseCaseError } from '../errors.ts';
@@ -25,11 +26,17 @@ import { requireRole, signRoster } from './roles.ts';
 export interface InitRequest {
   /** An approver's. */
   readonly signer: SigningKey;
+  /** Further approvers', where the threshold is above one: the first roster is signed by all of them at once. */
+  readonly coSigners?: readonly SigningKey[];
   readonly approvers: readonly RosterKey[];
+  /** How many approvers must sign a roster; 1 unless said. */
+  readonly threshold?: number;
   readonly recipients: readonly RosterRecipient[];
   readonly writer: RosterKey<WriterName>;
   readonly pruners: readonly RosterKey<WriterName>[];
   readonly verifiers: readonly RosterKey<WriterName>[];
+  /** What everybody pins beside the approvers. */
+  readonly root?: PinnedRoot;
 }
 
 /** The files that `init` leaves on this machine. */
@@ -81,8 +88,7 @@ export async function initRepository(
   // Checked before anything is written.
   const indexRecipient = await recipientOf(writerKey.indexIdentity);
   const roster = newRoster(request, writerKey.repository, indexRecipient, new Date(now()));
-  requireRole(roster, 'approvers', request.signer);
-  const rosterBytes = signRoster(roster, request.signer);
+  const rosterBytes = signRoster(roster, enoughSigners(request, roster), request.root ?? {});
   const probe = found === undefined ? await requireEmptyPlace(store, { ...options, now }) : undefined;
   if (kept === undefined) await files.write(writerKey);
   if (found === undefined) {
@@ -100,9 +106,8 @@ export async function initRepository(
 }
 
 function trustOf(writerKey: WriterKey, memory: RepositoryMemory) {
-  const { threshold } = writerKey.approvers;
   return {
-    trust: { keys: pinnedKeys(writerKey.approvers), threshold, repository: writerKey.repository },
+    trust: trustOfWriter(writerKey),
     checkpointOf: (id: RepositoryId) => readCheckpoint(memory, id),
   };
 }
@@ -129,19 +134,33 @@ async function requireUnused(
   });
 }
 
-async function newWriterKey({ writer, approvers }: InitRequest): Promise<WriterKey> {
+function enoughSigners({ signer, coSigners = [] }: InitRequest, roster: Roster): readonly SigningKey[] {
+  const signers = [signer, ...coSigners];
+  for (const one of signers) requireRole(roster, 'approvers', one);
+  const { threshold } = roster.approvers;
+  const found = new Set(signers.map(({ keyHint }) => keyHint)).size;
+  if (found >= threshold) return signers;
+  throw new UseCaseError('ROLE_MISSING', 'the first roster needs the signatures of several approvers', {
+    expected: threshold,
+    found,
+    hint: 'Make the repository where the approvers are together: give the key files of the others with --co-sign-key.',
+  });
+}
+
+async function newWriterKey({ writer, approvers, threshold = 1, root = {} }: InitRequest): Promise<WriterKey> {
   return {
     version: 1,
     repository: randomBytes(16).toString('hex') as RepositoryId,
     writer: writer.name,
     idKey: new Uint8Array(randomBytes(ID_KEY_BYTES)),
     indexIdentity: (await createIdentity('post-quantum')).identity,
-    approvers: { threshold: 1, keys: approvers.map(({ name, publicKey }) => ({ name, publicKey })) },
+    approvers: { threshold, keys: approvers.map(({ name, publicKey }) => ({ name, publicKey })) },
+    ...rootMember(root),
   };
 }
 
 function newRoster(
-  { approvers, recipients, writer, pruners, verifiers }: InitRequest,
+  { approvers, threshold = 1, recipients, root, writer, pruners, verifiers }: InitRequest,
   repository: RepositoryId,
   indexRecipient: string,
   created: Date,
@@ -152,9 +171,9 @@ function newRoster(
     epoch: 1,
     previous: null,
     created: created.toISOString(),
-    approvers: { threshold: 1, keys: approvers },
+    approvers: { threshold, keys: approvers },
     recipients,
-    minimumRecipients: 1,
+    minimumRecipients: root?.minimumRecipients ?? 1,
     writers: [{ ...writer, indexRecipient }],
     pruners,
     verifiers,

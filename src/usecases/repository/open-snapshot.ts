@@ -28,7 +28,7 @@ import { decodeSnapshotDetails, type SnapshotDetails } from '../../formats/repos
 import type { ChunkReaderSettings, PackSource } from '../../ports/chunks.ts';
 import type { ObjectStore, StoreOptions } from '../../ports/object-store.ts';
 import { UseCaseError } from '../errors.ts';
-import { readSnapshot } from './chains.ts';
+import { readSnapshot, type SnapshotInfo } from './chains.ts';
 import { type FoundSnapshot, findSnapshot } from './find-snapshot.ts';
 import { isCode } from './objects.ts';
 import type { OpenedRepository } from './open.ts';
@@ -47,6 +47,11 @@ export interface OpenedSnapshot {
   readonly reading: Pick<ChunkReaderSettings, 'idKey' | 'repository' | 'pack' | 'read' | 'findVersion'>;
 }
 
+export interface OpeningOptions extends StoreOptions {
+  /** Called when the snapshot is found and verified, and before anything is decrypted; what it throws ends the opening. */
+  readonly beforeOpening?: (snapshot: Pick<SnapshotInfo, 'writer' | 'sequence' | 'digest'>) => Promise<void>;
+}
+
 /**
  * Finds a snapshot (`findSnapshot`), verifies the chains, and opens it with an identity.
  *
@@ -56,12 +61,13 @@ export async function openSnapshot(
   repository: OpenedRepository,
   address: string,
   identities: readonly string[],
-  options: StoreOptions = {},
+  { beforeOpening, ...options }: OpeningOptions = {},
 ): Promise<OpenedSnapshot> {
   const found = await findSnapshot(repository, address, options);
-  const { writer, sequence } = found.info;
-  const expected = { ...options, expected: found.info.digest };
+  const { writer, sequence, digest } = found.info;
+  const expected = { ...options, expected: digest };
   const snapshot = await readSnapshot(repository, writer, { sequence, key: found.key }, expected);
+  await beforeOpening?.({ writer, sequence, digest });
   const { document } = snapshot;
   const keys = new Map<RunId, RunKey>();
   for (const run of document.runs) keys.set(run.run, await openRunKey(repository, run, identities, options));

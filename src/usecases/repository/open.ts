@@ -21,6 +21,8 @@ export interface OpenedRepository {
   readonly rosters: readonly Signed<Roster>[];
   /** The newest. */
   readonly roster: Signed<Roster>;
+  /** By whose word the roster was believed, and what is pinned beside it. */
+  readonly trust: RosterTrust;
   /** What was seen of it before, where that is known. */
   readonly checkpoint: Checkpoint | undefined;
   /** What is wrong with repo.json, which no reader needs. */
@@ -53,7 +55,7 @@ export async function openRepository(
   if (id === undefined) throw problem ?? repositoryMissing(store);
   const checkpoint = await checkpointOf(id);
   const { rosters, current } = verifyRosterChain(documents, { ...trust, repository: id }, checkpoint?.roster);
-  return { store, id, rosters, roster: current, checkpoint, problems: problem === undefined ? [] : [problem] };
+  return { store, id, rosters, roster: current, trust, checkpoint, problems: problem === undefined ? [] : [problem] };
 }
 
 /** Opens for work that adds to the repository: nothing may be wrong with it. */

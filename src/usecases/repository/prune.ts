@@ -5,13 +5,12 @@ import { encodeMark, MARK_MAX_OBJECTS } from '../../formats/repository/mark.ts';
 import {
   type ListedObject,
   MARK_WAIT_RUNS,
-  namedObjects,
   type PruneKept,
   type PrunePlan,
   type PruneTotal,
   planPrune,
 } from '../../formats/repository/prune-plan.ts';
-import { readUnverifiedSnapshot, SNAPSHOT_MAX_BYTES } from '../../formats/repository/snapshot.ts';
+import { readUnverifiedSnapshot, SNAPSHOT_MAX_BYTES, type Snapshot } from '../../formats/repository/snapshot.ts';
 import { chainError } from '../../formats/repository/snapshot-chain.ts';
 import type { SigningKey } from '../../formats/sigstore/cosign-key.ts';
 import type { Progress } from '../../ports/progress.ts';
@@ -20,6 +19,7 @@ import { isFinding, readChains } from './chains.ts';
 import { LONGEST_RUN_MS } from './limits.ts';
 import { listChains } from './listing.ts';
 import { readMarks } from './marks.ts';
+import { createNamedSet, type NamedSet } from './named-set.ts';
 import { putOnce } from './objects.ts';
 import type { OpenedRepository } from './open.ts';
 import { requireRole } from './roles.ts';
@@ -71,13 +71,13 @@ export async function pruneRepository(
   const { marks, unreadable } = await readMarks(repository, { signal });
   for (const { key, error } of unreadable) progress.warn(`${key} counts for nothing: ${error.code}`);
   // Listed before the snapshots are read: what a run writes and commits in between is named then.
-  const listing: ListedObject[] = [];
+  const listing = createListing();
   for (const kind of ['pack', 'index', 'contents', 'runKey'] as const) {
-    for await (const object of store.list(KEY_PREFIXES[kind], { signal })) listing.push(object);
+    for await (const object of store.list(KEY_PREFIXES[kind], { signal })) listing.add(object);
   }
   const named = await readNamed(repository, request, signal);
   const now = await store.now({ signal });
-  const plan = planPrune({ ...named, listing, marks, now, longestRunMs });
+  const plan = planPrune({ ...named, listing: listing.objects(), marks, now, longestRunMs });
   if (named.unreadableSnapshots.length > 0) {
     progress.warn(
       `nothing is marked or deleted while nobody can tell what these name: ${named.unreadableSnapshots.join(', ')}`,
@@ -98,21 +98,24 @@ export async function pruneRepository(
 }
 
 interface Named {
-  readonly named: ReadonlySet<string>;
+  readonly named: NamedSet;
   readonly runs: ReadonlySet<RunId>;
   readonly unreadableSnapshots: readonly string[];
 }
 
 /** What all snapshots name, those too that do not verify. */
 async function readNamed(repository: OpenedRepository, request: PruneRequest, signal: AbortSignal): Promise<Named> {
-  const into = { named: new Set<string>(), runs: new Set<RunId>() };
+  const named = createNamedSet();
+  const runs = new Set<RunId>();
+  const add = (snapshot: Snapshot) => {
+    named.addSnapshot(snapshot);
+    for (const { run } of snapshot.runs) runs.add(run);
+  };
   const unreadableSnapshots: string[] = [];
   const listed = await listChains(repository.store, { signal });
   const chains = await readChains(repository, listed, {
     signal,
-    visit: (snapshot) => {
-      namedObjects([snapshot], into);
-    },
+    visit: add,
   });
   const findings = chains.flatMap((chain) => chain.findings);
   if (!request.acceptMissing) throwProblems(findings.map((finding) => chainError(finding)));
@@ -121,13 +124,33 @@ async function readNamed(repository: OpenedRepository, request: PruneRequest, si
     if (!snapshots.has(key)) continue;
     try {
       const bytes = await repository.store.get(key, { maxBytes: SNAPSHOT_MAX_BYTES, signal });
-      namedObjects([readUnverifiedSnapshot(bytes, key).document], into);
+      add(readUnverifiedSnapshot(bytes, key).document);
     } catch (error) {
       if (!isFinding(error)) throw error;
       unreadableSnapshots.push(key);
     }
   }
-  return { ...into, unreadableSnapshots };
+  return { named, runs, unreadableSnapshots };
+}
+
+/** Objects as they were listed, without an object for each: of a repository with a million chunks these would take 10 MiB. */
+function createListing(): { add(object: ListedObject): void; objects(): Iterable<ListedObject> } {
+  const keys: string[] = [];
+  const sizesBytes: number[] = [];
+  const timesMs: number[] = [];
+  return {
+    add({ key, sizeBytes, modified }) {
+      keys.push(key);
+      sizesBytes.push(sizeBytes);
+      timesMs.push(modified.getTime());
+    },
+    *objects() {
+      for (const [index, key] of keys.entries()) {
+        const modified = new Date(timesMs[index] as number);
+        yield { key, sizeBytes: sizesBytes[index] as number, modified };
+      }
+    },
+  };
 }
 
 async function writeMarks(

@@ -1,5 +1,6 @@
 import { FormatError } from '../../formats/errors.ts';
 import type { WriterName } from '../../formats/repository/keys.ts';
+import { type PinnedRoot, requirePinnedRoot } from '../../formats/repository/pinned-root.ts';
 import {
   encodeRoster,
   type Roster,
@@ -45,12 +46,16 @@ export function requireWriter(
   });
 }
 
-/** A roster that a person asked for, signed. @throws UseCaseError ROSTER_REFUSED */
-export function signRoster(roster: Roster, signer: SigningKey): Uint8Array {
+const REFUSED: readonly string[] = ['ROSTER_INVALID', 'ROSTER_BREAK_GLASS_MISSING', 'ROSTER_MINIMUM_TOO_LOW'];
+
+/** A roster that a person asked for and the root allows, signed. @throws UseCaseError ROSTER_REFUSED */
+export function signRoster(roster: Roster, signers: readonly SigningKey[], root: PinnedRoot): Uint8Array {
   try {
-    return encodeRoster(roster, [signer]);
+    // Everybody who pinned the root would refuse it: nobody could back up any more.
+    requirePinnedRoot(roster, root);
+    return encodeRoster(roster, signers);
   } catch (cause) {
-    if (!(cause instanceof FormatError) || cause.code !== 'ROSTER_INVALID') throw cause;
+    if (!(cause instanceof FormatError) || !REFUSED.includes(cause.code)) throw cause;
     throw new UseCaseError('ROSTER_REFUSED', cause.message, {
       ...(cause.cause === undefined ? {} : { cause: cause.cause }),
       ...(cause.expected === undefined ? {} : { expected: cause.expected }),

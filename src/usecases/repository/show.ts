@@ -7,12 +7,13 @@ import type { ListedSnapshot } from './list.ts';
 import type { OpenedRepository } from './open.ts';
 import { readVerifications } from './verifications.ts';
 
-export interface ShowReport extends Omit<ListedSnapshot, 'isForgotten'> {
+export interface ShowReport extends Omit<ListedSnapshot, 'isForgotten' | 'dropped'> {
   /** Runs whose packs it uses, its own first or last. */
   readonly runs: readonly { readonly run: string; readonly epoch: number; readonly packs: number }[];
   readonly contents: { readonly objects: number; readonly sizeBytes: number };
   readonly indexes: { readonly objects: number; readonly sizeBytes: number };
   readonly recipientNames: readonly string[];
+  readonly dropped: readonly { readonly name: string; readonly recipient: string; readonly reason: string }[];
   /** Only with an identity. */
   readonly details: SnapshotDetails | undefined;
   readonly problems: readonly PortolanError[];
@@ -38,13 +39,15 @@ export async function showSnapshot(
   for (const roster of repository.rosters) {
     for (const { name, recipient } of roster.document.recipients) names.set(recipient, name);
   }
+  const nameOf = (recipient: string) => names.get(recipient) ?? `${recipient.slice(0, 20)}…`;
   return {
     ...info,
     verified: (await readVerifications(repository, signal)).of(info),
     runs: document.runs.map(({ run, epoch }, index) => ({ run, epoch, packs: packs.get(index) ?? 0 })),
     contents: total(document.contents),
     indexes: total(document.indexes),
-    recipientNames: info.recipients.map((recipient) => names.get(recipient) ?? `${recipient.slice(0, 20)}…`),
+    recipientNames: info.recipients.map(nameOf),
+    dropped: info.dropped.map((one) => ({ name: nameOf(one.recipient), ...one })),
     details,
     problems: [...repository.problems, ...problems],
   };

@@ -2,7 +2,7 @@ import { throwProblems } from '../../core/errors.ts';
 import { isRunId } from '../../formats/repository/keys.ts';
 import type { Progress } from '../../ports/progress.ts';
 import type { OpenedRepository } from '../repository/open.ts';
-import { type OpenedSnapshot, openSnapshot } from '../repository/open-snapshot.ts';
+import { type OpenedSnapshot, type OpeningOptions, openSnapshot } from '../repository/open-snapshot.ts';
 
 export interface SnapshotRequest {
   /** `latest`, `WRITER`, `WRITER/SEQUENCE` or the id of a run; the latest unless given. */
@@ -22,7 +22,7 @@ export async function openForRestore(
   repository: OpenedRepository,
   { snapshot, identities, despiteProblems }: SnapshotRequest,
   { progress }: { readonly progress: Progress },
-  options: { readonly signal: AbortSignal },
+  options: OpeningOptions & { readonly signal: AbortSignal },
 ): Promise<OpenedSnapshot> {
   const opened = await openSnapshot(repository, snapshot ?? 'latest', identities, options);
   // A writer's name alone, as that of its machine, means its newest.

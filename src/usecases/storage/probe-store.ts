@@ -17,6 +17,8 @@ export interface StoreProbe {
 
 /** Objects of probes lie here. They mean nothing; those that a bucket's lock holds stay until it ends. */
 export const PROBES_PREFIX = 'probes/';
+/** What `storage check` tries a role's rights with, in the folders where objects of that role lie. It means nothing either. */
+export const PROBE_NAME = 'portolan-check';
 const SIZE_BYTES = 4096;
 /** Of writers that race for one key. */
 const RACERS = 4;
@@ -52,6 +54,11 @@ export async function probeStore(
     await allowed(() => store.remove([key], options)).catch(() => {});
     throw failure;
   }
+}
+
+/** Whether an object is what tried the storage out. */
+export function isProbe(key: string): boolean {
+  return key.startsWith(PROBES_PREFIX) || key.endsWith(PROBE_NAME);
 }
 
 /** @returns what lies under the key now */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { parseRepositoryKey } from '../../../src/formats/repository/keys.ts';
 import type { ObjectStore } from '../../../src/ports/object-store.ts';
-import { probeStore } from '../../../src/usecases/storage/probe-store.ts';
+import { isProbe, PROBE_NAME, probeStore } from '../../../src/usecases/storage/probe-store.ts';
 import { faultyStore } from '../../support/faulty-store.ts';
 import { createMemoryStore } from '../../support/memory-store.ts';
 import { raised } from '../../support/raised.ts';
@@ -79,4 +80,16 @@ describe('a probe of a store', () => {
     expect(await raised(() => probeStore(faulty, options))).toMatchObject({ code: 'STORE_NOT_FAITHFUL' });
     expect(store.keys).toEqual([]);
   });
+});
+
+test('what tries a storage out is told apart from strangers, and is no object of a repository', () => {
+  for (const key of [
+    'probes/0123',
+    ...['keys', 'packs', 'snapshots/db-1', 'verified/db-1/00000001/anna'].map((place) => `${place}/${PROBE_NAME}`),
+    `verified/${PROBE_NAME}/anna-${PROBE_NAME}`,
+  ]) {
+    expect(isProbe(key), key).toBe(true);
+    expect(parseRepositoryKey(key), key).toBeUndefined();
+  }
+  for (const key of ['packs/ab/something', `${PROBE_NAME}/x`, 'repo.json']) expect(isProbe(key), key).toBe(false);
 });

@@ -68,8 +68,9 @@ export function createBucketClient(settings: ClientSettings): BucketClient {
 
   const runOnce: BucketClient['run'] = async (what, options, work) => {
     using watch = startWatch(place, limits, options.signal);
+    let used: StorageCredentials | undefined;
     try {
-      await credentials.prepare(watch.signal);
+      used = await credentials.prepare(watch.signal);
       return await work({ ...(await open()), watch });
     } catch (cause) {
       // Both of a person and of a time limit; what the SDK makes of it tells nothing.
@@ -81,7 +82,7 @@ export function createBucketClient(settings: ClientSettings): BucketClient {
       if (result !== undefined) return result.result;
       const message = credentials.withoutSecrets(failure.message);
       const error = serviceFailure(place, what, { ...failure, message });
-      if (failure.name !== undefined && EXPIRED.has(failure.name)) expired.add(error);
+      if (failure.name !== undefined && EXPIRED.has(failure.name) && used !== undefined) expired.set(error, used);
       throw error;
     }
   };
@@ -92,9 +93,8 @@ export function createBucketClient(settings: ClientSettings): BucketClient {
         return await runOnce(what, options, work);
       } catch (error) {
         // Whoever renews credentials in a file, or revokes a session, does not tell us.
-        if (!(error instanceof AdapterError) || !expired.has(error) || !(await credentials.renew(options.signal))) {
-          throw error;
-        }
+        const refused = error instanceof AdapterError ? expired.get(error) : undefined;
+        if (refused === undefined || !(await credentials.renew(refused, options.signal))) throw error;
         return runOnce(what, options, work);
       }
     },
@@ -105,8 +105,8 @@ export function createBucketClient(settings: ClientSettings): BucketClient {
   };
 }
 
-/** Failures that other credentials may not meet with. */
-const expired = new WeakSet<AdapterError>();
+/** Failures that other credentials may not meet with, and the credentials that did. */
+const expired = new WeakMap<AdapterError, StorageCredentials>();
 
 async function openClient(
   { address, region }: ClientSettings,
@@ -160,11 +160,27 @@ function retryAfterOf(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,6}$/.test(text) ? Math.min(Number(text), MAX_RETRY_AFTER_S) * 1000 : undefined;
 }
 
+function isSame(a: StorageCredentials, b: StorageCredentials): boolean {
+  return (
+    a.accessKeyId === b.accessKeyId && a.secretAccessKey === b.secretAccessKey && a.sessionToken === b.sessionToken
+  );
+}
+
+function renewFromMs({ renewFrom, expiration }: StorageCredentials): number {
+  return (
+    renewFrom?.getTime() ??
+    (expiration === undefined ? Number.POSITIVE_INFINITY : expiration.getTime() - RENEW_BEFORE_MS)
+  );
+}
+
 function keptCredentials({ credentials, now, place }: ClientSettings) {
   let kept: StorageCredentials | undefined;
-  const ask = async (signal: AbortSignal | undefined) => {
+  const ask = async (signal: AbortSignal | undefined, refused?: StorageCredentials) => {
     try {
-      kept = await credentials(signal === undefined ? {} : { signal });
+      kept = await credentials({
+        ...(signal === undefined ? {} : { signal }),
+        ...(refused === undefined ? {} : { refused }),
+      });
       return kept;
     } catch (cause) {
       if (cause instanceof PortolanError || signal?.aborted) throw cause;
@@ -175,25 +191,19 @@ function keptCredentials({ credentials, now, place }: ClientSettings) {
     }
   };
   return {
-    /** Renews what is about to expire. */
-    async prepare(signal: AbortSignal): Promise<void> {
-      const isLate = kept?.expiration !== undefined && kept.expiration.getTime() - RENEW_BEFORE_MS < now();
-      if (kept === undefined || isLate) await ask(signal);
+    /** What a request goes out with; renews what is about to expire. */
+    async prepare(signal: AbortSignal): Promise<StorageCredentials> {
+      return kept === undefined || renewFromMs(kept) <= now() ? await ask(signal) : kept;
     },
     /** For the SDK, which asks before each request only if it takes what it has for expired. */
     current: async (): Promise<StorageCredentials> => ({
       ...(kept ?? (await ask(undefined))),
       expiration: new Date(0),
     }),
-    /** Whether there are others now. */
-    async renew(signal: AbortSignal | undefined): Promise<boolean> {
-      const before = kept;
-      const after = await ask(signal);
-      return (
-        after.accessKeyId !== before?.accessKeyId ||
-        after.secretAccessKey !== before.secretAccessKey ||
-        after.sessionToken !== before.sessionToken
-      );
+    /** Whether there are others now. Several requests may have gone out with the same. */
+    async renew(refused: StorageCredentials, signal: AbortSignal | undefined): Promise<boolean> {
+      const others = kept === undefined || isSame(kept, refused) ? await ask(signal, refused) : kept;
+      return !isSame(others, refused);
     },
     /** A storage may repeat in its message what was sent. */
     withoutSecrets(text: string): string {

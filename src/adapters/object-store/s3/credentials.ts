@@ -8,10 +8,18 @@ export interface StorageCredentials {
   readonly sessionToken?: string;
   /** From when on they are refused. */
   readonly expiration?: Date;
+  /** From when on others are asked for; a minute before they expire unless said. */
+  readonly renewFrom?: Date;
 }
 
-/** Asked again shortly before its credentials expire, and when the storage says that they have. */
-export type CredentialsProvider = (options: { readonly signal?: AbortSignal }) => Promise<StorageCredentials>;
+export interface CredentialsOptions {
+  readonly signal?: AbortSignal;
+  /** The storage says that these have expired: they are not wanted again. */
+  readonly refused?: StorageCredentials;
+}
+
+/** Asked again when its credentials are to be renewed, and when the storage says that they have expired. */
+export type CredentialsProvider = (options: CredentialsOptions) => Promise<StorageCredentials>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

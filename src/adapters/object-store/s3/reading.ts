@@ -1,5 +1,6 @@
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3';
 import { digestOf } from '../../../core/digest.ts';
+import { giveBack } from '../../../core/give-back.ts';
 import type { GetOptions, ObjectVersion, RangeOptions, StoreOptions } from '../../../ports/object-store.ts';
 import { AdapterError } from '../../errors.ts';
 import { objectMissing, objectReplaced, objectShort, objectTooLarge } from '../store-errors.ts';
@@ -146,14 +147,6 @@ async function readBody(
     }
   }
   return filled;
-}
-
-/**
- * Frees what the socket read into, now: the garbage collector lets a hundred MiB of such pieces pile up. Only where the piece is
- * all of its buffer: else the rest of it may still be parsed.
- */
-function giveBack({ buffer, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 /** What was not read to its end would hold the connection. */

@@ -12,7 +12,8 @@ export interface StoreRetries {
   readonly onRetry?: (failure: AdapterError) => void;
 }
 
-const PATIENT: RetryPolicy = { attempts: 13, baseDelayMs: 500, maxDelayMs: 60_000 };
+/** Four minutes at the least, when every wait is drawn as short as it may be; mostly six. */
+export const PATIENT: RetryPolicy = { attempts: 15, baseDelayMs: 500, maxDelayMs: 60_000 };
 const FIRST: RetryPolicy = { attempts: 4, baseDelayMs: 500, maxDelayMs: 5_000 };
 const NO_ANSWER = new Set(['STORE_UNREACHABLE', 'STORE_UNTRUSTED', 'STORE_TIMEOUT']);
 /** How much of a stored object is compared at a time. */

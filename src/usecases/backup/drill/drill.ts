@@ -11,7 +11,7 @@ import { UseCaseError } from '../../errors.ts';
 import { isFinding } from '../../repository/chains.ts';
 import { isCode } from '../../repository/objects.ts';
 import type { OpenedRepository } from '../../repository/open.ts';
-import { type OpenedSnapshot, openSnapshot } from '../../repository/open-snapshot.ts';
+import { type OpenedSnapshot, type OpeningOptions, openSnapshot } from '../../repository/open-snapshot.ts';
 import { putVerification } from '../../repository/put-verification.ts';
 import { requireRole } from '../../repository/roles.ts';
 import { ALLOWANCES, type Allowance } from '../../restore/postgres/needs.ts';
@@ -76,11 +76,12 @@ export async function drillSnapshot(
   repository: OpenedRepository,
   request: DrillRequest,
   dependencies: DrillDependencies,
-  options: { readonly signal: AbortSignal },
+  { beforeOpening, ...options }: Pick<OpeningOptions, 'beforeOpening'> & { readonly signal: AbortSignal },
 ): Promise<DrillReport> {
   // Before hours of work.
   requireRole(repository.roster.document, 'verifiers', request.signer);
-  const opened = await openSnapshot(repository, request.snapshot, request.identities, options);
+  const opening = beforeOpening === undefined ? options : { ...options, beforeOpening };
+  const opened = await openSnapshot(repository, request.snapshot, request.identities, opening);
   const { info } = opened.found;
   const found = await tryOut(opened, request, dependencies, options);
   const { problems } = found;

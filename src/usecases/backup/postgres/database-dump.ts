@@ -13,6 +13,18 @@ import { clientEncoding } from './settings.ts';
 import { tableJobs } from './table-jobs.ts';
 import type { DumpResult, DumpSettings } from './types.ts';
 
+export interface DumpOptions {
+  readonly signal: AbortSignal;
+  /** Read while the tables are, after the snapshot was taken. */
+  readonly alongside?: ((signal: AbortSignal) => Promise<void>) | undefined;
+}
+
+/**
+ * Jobs for each worker, and one that waits: a worker has the next one as soon as it is done with one, and something that waits for a
+ * program leaves no worker without work.
+ */
+const JOBS_WAITING = 1;
+
 /**
  * Reads one database whole into the writer. Rejects rather than leave anything out.
  *
@@ -22,7 +34,7 @@ import type { DumpResult, DumpSettings } from './types.ts';
 export async function dumpDatabase(
   settings: DumpSettings,
   writer: SourceWriter,
-  { signal }: { readonly signal: AbortSignal },
+  { signal, alongside }: DumpOptions,
 ): Promise<DumpResult> {
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
@@ -31,7 +43,8 @@ export async function dumpDatabase(
   const rested = new AbortController();
   const heart = beat(leader, settings.limits.heartbeatMs, rested.signal, stop);
   try {
-    const result = await readAll(settings, begun, writer, { signal: either, onFailure: (cause) => stop.abort(cause) });
+    const options = { signal: either, onFailure: (cause: unknown) => stop.abort(cause), alongside };
+    const result = await readAll(settings, begun, writer, options);
     rested.abort();
     await heart;
     // The session, and so its locks and its snapshot, lived until now.
@@ -67,7 +80,7 @@ async function readAll(
   settings: DumpSettings,
   begun: Begun,
   writer: SourceWriter,
-  options: { readonly signal: AbortSignal; readonly onFailure: (cause: unknown) => void },
+  options: DumpOptions & { readonly onFailure: (cause: unknown) => void },
 ): Promise<DumpResult> {
   const { leader, archive } = begun;
   const prefix = `${settings.source}/${settings.number}`;
@@ -84,12 +97,14 @@ async function readAll(
     yield async () => {
       await writer.stream(names.facts, seen.lines());
     };
+    const { alongside } = options;
+    if (alongside !== undefined) yield () => alongside(options.signal);
     yield* tableJobs(settings, leader, writer, (table, rows, tableBytes) => {
       rowsByTable.set(quoteRelation(table), rows);
       sizeBytes += tableBytes;
     });
   }
-  await runLanes(jobs(), Math.max(1, writer.workers), options);
+  await runLanes(jobs(), Math.max(1, writer.workers) + JOBS_WAITING, options);
   const { list } = leader;
   const lost = list.withRows.filter((table) => !rowsByTable.has(quoteRelation(table)));
   if (lost.length > 0) {

@@ -8,6 +8,9 @@ import type { Leader } from './leader.ts';
 
 const WARNINGS_LIMIT = 20;
 
+/** Extensions whose secrets open with a key outside of the database. */
+const VAULTS = new Set(['pgsodium', 'supabase_vault']);
+
 /** What pg_dump warns of although it ends well, such as foreign keys in a circle. */
 export function warningsIn(messages: string): readonly string[] {
   return messages
@@ -75,9 +78,9 @@ export function databaseNotes(
   if (record.systemSchemas.length > 0) {
     say(`schemas that Supabase makes itself: ${record.systemSchemas.map(quoteName).join(', ')}`);
   }
-  if (record.systemSchemas.includes('vault') || record.extensions.some(({ name }) => name === 'pgsodium')) {
+  if (record.systemSchemas.includes('vault') || record.extensions.some(({ name }) => VAULTS.has(name))) {
     say(
-      'secrets of the Vault are sealed by a key that is not in the database: keep pgsodium_root.key (or its successor) too',
+      'secrets of the Vault are sealed by a key that is a file of the server, not in the database: keep pgsodium_root.key too',
     );
   }
   return notes;

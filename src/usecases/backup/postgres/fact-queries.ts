@@ -20,7 +20,7 @@ const exploded = (acl: string) => `(
   from pg_catalog.aclexplode(${acl}) e)`;
 
 /** Rights as sorted `ROLE=RIGHT` (nobody's name: everybody; `*`: may be passed on), or null where they are what they begin with. */
-const rights = (acl: string, kind: string, ownerColumn: string) => `(
+export const rights = (acl: string, kind: string, ownerColumn: string) => `(
   select pg_catalog.to_json(nullif(x.own, x.initial)) from (
     select ${exploded(acl)} as own, ${exploded(`pg_catalog.acldefault('${kind}', ${ownerColumn})`)} as initial) x
   where ${acl} is not null)`;

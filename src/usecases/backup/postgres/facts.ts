@@ -2,7 +2,7 @@ import type { Json } from '../../../core/canonical-json.ts';
 import { quoteName, quoteRelation } from '../../../formats/postgres/names.ts';
 import { encodeFact, type Fact } from '../../../formats/repository/database-record.ts';
 import type { DatabaseSession } from '../../../ports/database.ts';
-import { DATABASE_FACTS, type FactQuery, SERVER_FACTS } from './fact-queries.ts';
+import { DATABASE_FACTS, type FactQuery, rights, SERVER_FACTS } from './fact-queries.ts';
 import { memberOfExtension, type TableList, USER_SCHEMA } from './tables.ts';
 
 /** What is left out of a database, and so of its facts. */
@@ -59,7 +59,7 @@ const SEQUENCES = `
 select c.oid::text as oid, n.nspname::text as schema, c.relname::text as name,
   pg_catalog.json_build_object('owner', pg_catalog.pg_get_userbyid(c.relowner), 'type', pg_catalog.format_type(s.seqtypid, null),
     'start', s.seqstart::text, 'increment', s.seqincrement::text, 'minimum', s.seqmin::text, 'maximum', s.seqmax::text,
-    'cache', s.seqcache::text, 'cycles', s.seqcycle)::text as value,
+    'cache', s.seqcache::text, 'cycles', s.seqcycle, 'rights', ${rights('c.relacl', 's', 'c.relowner')})::text as value,
   (select pg_catalog.json_build_array(tn.nspname, t.relname, a.attname)::text
     from pg_catalog.pg_depend o join pg_catalog.pg_class t on t.oid = o.refobjid
     join pg_catalog.pg_namespace tn on tn.oid = t.relnamespace

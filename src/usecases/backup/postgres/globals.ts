@@ -21,7 +21,8 @@ export interface GlobalsResult {
 }
 
 /**
- * Roles, memberships, settings and tablespaces, by pg_dumpall. After the databases: whoever owns something in them is there.
+ * Roles, memberships, settings and tablespaces, by pg_dumpall. After the snapshots of all databases: whoever owns something in them is
+ * there.
  *
  * @throws AdapterError POSTGRES_…, DATABASE_…; UseCaseError BACKUP_INCOMPLETE
  */

@@ -13,7 +13,7 @@ import { findPrograms } from './begin.ts';
 import { findCollapses } from './collapse.ts';
 import { dumpDatabase } from './database-dump.ts';
 import { chooseDatabases, type DatabaseChoice } from './databases.ts';
-import { dumpGlobals } from './globals.ts';
+import { dumpGlobals, type GlobalsResult } from './globals.ts';
 import { readServerState } from './leader.ts';
 import { checkRights } from './rights.ts';
 import { readSettings } from './settings.ts';
@@ -120,6 +120,13 @@ export function createPostgresSource(settings: PostgresSourceSettings): BackupSo
       };
       await writer.entry({ entry: 'source', source: name, kind: 'postgres', name: place, record });
       const results: DumpResult[] = [];
+      let globalsRead: GlobalsResult | undefined;
+      const readGlobals = (globalsSignal: AbortSignal) =>
+        dumpGlobals({ source: name, reachable: own, programs }, writer, { signal: globalsSignal });
+      const alongside = async (dumpSignal: AbortSignal): Promise<void> => {
+        globalsRead = await readGlobals(dumpSignal);
+      };
+      const last = chosen.names.length - 1;
       for (const [index, database] of chosen.names.entries()) {
         const reachable = await server.database(database);
         const systemSchemas = settings.profile === 'supabase' ? SUPABASE_SCHEMAS : [];
@@ -136,17 +143,11 @@ export function createPostgresSource(settings: PostgresSourceSettings): BackupSo
               systemSchemas,
             },
             writer,
-            { signal },
+            { signal, alongside: index === last ? alongside : undefined },
           ),
         );
       }
-      const { sizeBytes: globalsBytes, ...globals } = await dumpGlobals(
-        { source: name, reachable: own, programs },
-        writer,
-        {
-          signal,
-        },
-      );
+      const { sizeBytes: globalsBytes, ...globals } = globalsRead ?? (await readGlobals(signal));
       const counts = countsOf(results);
       const collapses = findCollapses(settings.countsBefore, counts);
       const notes = [...chosen.notes, ...results.flatMap((result) => result.notes), ...globals.notes];

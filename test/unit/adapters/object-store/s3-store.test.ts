@@ -307,6 +307,22 @@ describe('credentials', () => {
     },
   );
 
+  test('that several requests found expired are renewed once, and whoever gives them out is told which', async () => {
+    const expired = { kind: 'status', status: 403, code: 'ExpiredToken' } as const;
+    const server = await serve(expired, expired, expired);
+    const told: (string | undefined)[] = [];
+    const credentials: CredentialsProvider = async ({ refused }) => {
+      told.push(refused?.accessKeyId);
+      return { accessKeyId: refused === undefined ? 'key-1' : 'key-2', secretAccessKey: SECRET };
+    };
+    const store = storeAt(server.endpoint, { credentials });
+    await Promise.all(['a', 'b', 'c'].map((key) => store.put(key, content)));
+    expect(told.filter((one) => one !== undefined)).not.toContain('key-2');
+    const before = told.length;
+    await store.put('d', content);
+    expect(told).toHaveLength(before);
+  });
+
   test('that are the same again are not tried again', async () => {
     const server = await serve({ kind: 'status', status: 403, code: 'ExpiredToken' });
     expect(await raised(() => storeAt(server.endpoint).put('key', content))).toMatchObject({ code: 'STORE_DENIED' });

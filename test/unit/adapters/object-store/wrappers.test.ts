@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { AdapterError } from '../../../../src/adapters/errors.ts';
 import { createPace } from '../../../../src/adapters/object-store/pace.ts';
 import { limitedStore } from '../../../../src/adapters/object-store/wrappers/limited-store.ts';
 import { pacedStore } from '../../../../src/adapters/object-store/wrappers/paced-store.ts';
-import { retryingStore } from '../../../../src/adapters/object-store/wrappers/retrying-store.ts';
+import { PATIENT, retryingStore } from '../../../../src/adapters/object-store/wrappers/retrying-store.ts';
+import { backoffMs } from '../../../../src/core/retry.ts';
 import type { ObjectStore } from '../../../../src/ports/object-store.ts';
 import { type Fault, faultyStore, type StoreMethod } from '../../../support/faulty-store.ts';
 import { createMemoryStore } from '../../../support/memory-store.ts';
@@ -89,6 +90,13 @@ describe('trying again', () => {
       }
     },
   );
+
+  test('an outage of three minutes is waited for, however the waits are drawn', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0);
+    let waitedMs = 0;
+    for (let failure = 1; failure < PATIENT.attempts; failure += 1) waitedMs += backoffMs(failure, PATIENT);
+    expect(waitedMs).toBeGreaterThan(3.5 * 60_000);
+  });
 
   test('a put whose answer was lost counts as created, of its own bytes only', async () => {
     const large = new Uint8Array(3_000_000).fill(1);

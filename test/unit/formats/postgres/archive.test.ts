@@ -16,6 +16,8 @@ function archive(
     name: string;
     data?: readonly Buffer[];
     blobs?: readonly Buffer[][];
+    definition?: string;
+    tablespace?: string;
   }[],
 ): Buffer {
   const parts: Buffer[] = [];
@@ -44,12 +46,13 @@ function archive(
   for (let index = 0; index < 7; index += 1) integer(index);
   for (const value of ['shop', '15.1', '15.2']) text(value);
   integer(entries.length);
-  for (const [index, { kind, schema, name, data, blobs }] of entries.entries()) {
+  for (const [index, entry] of entries.entries()) {
+    const { kind, schema, name, data, blobs, definition = 'create …', tablespace = '' } = entry;
     integer(index + 1);
     integer(data === undefined && blobs === undefined ? 0 : 1);
     for (const value of ['1259', '16384', name, kind]) text(value);
     integer(2);
-    for (const value of ['create …', '', undefined, schema, '', 'heap']) text(value);
+    for (const value of [definition, '', undefined, schema, tablespace, 'heap']) text(value);
     if (minor >= 16) integer(114);
     for (const value of ['owner', 'false', '7', '8', undefined]) text(value);
     byte(1, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -166,4 +169,35 @@ test('what is no such archive, of another version, or of another format', async 
     bad[at] = value;
     expect(await raisedCodes(() => read([bad])), `${at}`).toEqual(['FormatError DATABASE_ARCHIVE_INVALID']);
   }
+});
+
+test('collations, locales and tablespaces that an entry needs are read from it', async () => {
+  const bytes = archive(16, [
+    {
+      ...{ kind: 'TABLE', schema: 'a', name: 't', tablespace: 'fast' },
+      definition: `CREATE TABLE a.t (v text COLLATE pg_catalog."de_DE", w text COLLATE pg_catalog."a ""b""", x text COLLATE a.own, y text COLLATE pg_catalog."de_DE");`,
+    },
+    {
+      ...{ kind: 'COLLATION', schema: 'a', name: 'own' },
+      definition: `CREATE COLLATION a.own (provider = libc, lc_collate = 'it''s', lc_ctype = 'C');`,
+    },
+    {
+      ...{ kind: 'COLLATION', schema: 'a', name: 'by_icu' },
+      definition: `CREATE COLLATION a.by_icu (provider = icu, locale = 'de');`,
+    },
+    { kind: 'TABLE', schema: 'a', name: 'long', definition: `-- ${'x'.repeat(2 ** 21)} COLLATE pg_catalog."far"` },
+    { kind: 'TABLE DATA', schema: 'a', name: 't', data: [Buffer.from('1')] },
+  ]);
+  const { items } = await readArchiveContents(
+    (async function* () {
+      yield bytes;
+    })(),
+  );
+  expect(items.map(({ collations, locales, tablespace }) => ({ collations, locales, tablespace }))).toEqual([
+    { collations: ['de_DE', 'a "b"'], locales: undefined, tablespace: 'fast' },
+    { collations: undefined, locales: ["it's", 'C'], tablespace: undefined },
+    { collations: undefined, locales: undefined, tablespace: undefined },
+    { collations: undefined, locales: undefined, tablespace: undefined },
+    { collations: undefined, locales: undefined, tablespace: undefined },
+  ]);
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { digestFromHex } from '../../../../src/core/digest.ts';
 import {
   contentsKey,
+  evidenceKey,
   forgottenKey,
   indexKey,
   isRepositoryId,
@@ -43,7 +44,7 @@ const anyKey: fc.Arbitrary<RepositoryKey> = fc.oneof(
   fc.constant({ kind: 'repository' as const }),
   fc.record({ kind: fc.constant('roster' as const), epoch: count }),
   fc.record({ kind: fc.constant('runKey' as const), run, epoch: count }),
-  fc.record({ kind: fc.constant('pack' as const), digest }),
+  fc.record({ kind: fc.constantFrom('pack' as const, 'evidence' as const), digest }),
   fc.record({ kind: fc.constantFrom('index' as const, 'contents' as const), writer: name, run, part }),
   fc.record({ kind: fc.constantFrom('snapshot' as const, 'forgotten' as const), writer: name, sequence: count }),
   fc.record({ kind: fc.constant('rewrap' as const), epoch: count, digest }),
@@ -60,6 +61,7 @@ describe('keys of objects', () => {
     expect(rosterKey(12)).toBe('keys/00000012.json');
     expect(runKeyKey(one, 1)).toBe(`runs/${one}/key.00000001.age`);
     expect(packKey(zeros)).toBe(`packs/ab/${'ab'.repeat(32)}`);
+    expect(evidenceKey(zeros)).toBe(`evidence/${'ab'.repeat(32)}.json`);
     expect(indexKey(writer, one, 0)).toBe(`index/db-1/${one}.000000.age`);
     expect(contentsKey(writer, one, 17)).toBe(`contents/db-1/${one}.000017.age`);
     expect(snapshotKey(writer, 3)).toBe('snapshots/db-1/00000003.json');
@@ -100,6 +102,8 @@ describe('keys of objects', () => {
     'repo.json/',
     'keys/00000000.json',
     'keys/1.json',
+    `evidence/${'AB'.repeat(32)}.json`,
+    `evidence/${'ab'.repeat(31)}.json`,
     'keys/00000001.json\n',
     `packs/aa/${'ab'.repeat(32)}`,
     `packs/AB/${'AB'.repeat(32)}`,

@@ -34,6 +34,7 @@ const input: ReuseInput = {
   listedBytes: () => 1000,
   isMarked: () => false,
   recipients: ['ben'],
+  freshEpoch: 0,
   rewrapped: () => [],
   lastUsedBytes: () => undefined,
   now: new Date(Date.parse(TIME) + 1000),
@@ -76,6 +77,25 @@ describe('packs of former runs', () => {
     expect(plan({ recipients, rewrapped: (run) => (run === RUN ? [['cleo', 'ben']] : []) }).packs).toEqual([one, two]);
     // Two lists do not add up: each is one file, and nobody knows what became of the other one.
     expect(plan({ recipients, rewrapped: () => [['cleo']] }).packs).toEqual([]);
+  });
+
+  test('are not reused once the roster wants everything afresh, not even when their run’s key was sealed again', () => {
+    const later = { ...own, sequence: 2, epoch: 2 };
+    expect(plan({ freshEpoch: 2 })).toEqual({ full: 'roster', packs: [], refused: {} });
+    // Somebody names an old pack in a new snapshot: the run of the pack decides.
+    expect(plan({ freshEpoch: 2, snapshots: [later, others] })).toEqual({
+      full: false,
+      packs: [],
+      refused: { 'earlier-epoch': 2 },
+    });
+    const again = { ...own, runs: [{ ...runOf(RUN), epoch: 2 }] };
+    expect(plan({ freshEpoch: 2, snapshots: [again] }).full).toBe('roster');
+    const since = { ...later, runs: [{ ...runOf(RUN), epoch: 2 }] };
+    expect(plan({ freshEpoch: 2, snapshots: [since, others] })).toEqual({
+      full: false,
+      packs: [one, two],
+      refused: {},
+    });
   });
 
   test('are not reused at all by a run that is to be full', () => {

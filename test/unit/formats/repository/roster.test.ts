@@ -40,6 +40,8 @@ describe('a roster', () => {
       ],
       writers: [{ name: WRITER, publicKey: spki(bob), indexRecipient }],
       pruners: [{ name: PRUNER, publicKey: spki(eve) }],
+      closed: [{ writer: WRITER, sequence: 0 }],
+      fresh: true,
     });
     const bytes = encodeRoster(roster, [ada]);
     const read = decodeRoster(bytes, { keys: [trusting(ada)], threshold: 1, repository: REPOSITORY });
@@ -91,7 +93,9 @@ describe('a roster', () => {
 
   test('has no members that nobody knows, but for evidence', () => {
     const known = sampleRoster(ada);
-    expect(codeOf(() => encodeRoster({ ...known, more: 1 } as Roster, [ada]))).toBe('SIGNED_DOCUMENT_INVALID');
+    for (const wrong of [{ more: 1 }, { fresh: false }, { fresh: 1 }]) {
+      expect(codeOf(() => encodeRoster({ ...known, ...wrong } as Roster, [ada]))).toBe('SIGNED_DOCUMENT_INVALID');
+    }
   });
 
   test('names keys that hold several roles', () => {

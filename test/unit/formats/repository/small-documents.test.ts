@@ -10,6 +10,7 @@ import {
 } from '../../../../src/formats/repository/checkpoint.ts';
 import { decodeForgotten, encodeForgotten, type Forgotten } from '../../../../src/formats/repository/forgotten.ts';
 import {
+  evidenceKey,
   forgottenKey,
   markKey,
   packKey,
@@ -296,7 +297,9 @@ describe('signed documents that are not what they say', () => {
     const code = (objects: readonly string[]) =>
       codeOf(() => decodeMark(encodeMark({ ...mark, objects }, key), { keys, repository: REPOSITORY, at: markAt }));
     expect(code(mark.objects.toReversed())).toBeUndefined();
-    for (const wrong of [snapshotKey(WRITER, 1), forgottenKey(WRITER, 1), 'repo.json', 'keys/00000001.json', '../x']) {
+    const evidence = evidenceKey(digestOf('evidence'));
+    const others = [snapshotKey(WRITER, 1), forgottenKey(WRITER, 1), 'repo.json', 'keys/00000001.json', evidence];
+    for (const wrong of [...others, '../x']) {
       expect(code([wrong]), wrong).toBe('MARK_INVALID');
     }
     const twice = packKey(digestOf('a'));

@@ -43,6 +43,7 @@ describe('a snapshot', () => {
     })),
     heads: { other: { sequence: 4, digest: digestOf('head') } },
     dropped: [{ recipient: READER, reason: 'role lost' }],
+    identityProvider: { state: 'answered', at: '2026-03-01T02:03:04.000Z' },
   });
 
   test('is read as it was written', () => {
@@ -51,6 +52,15 @@ describe('a snapshot', () => {
     expect(readUnverifiedSnapshot(bytes)).toMatchObject({ document: rich, keyHints: [key.keyHint] });
     const second = sampleSnapshot({ sequence: 2, previous: digestOf(bytes) });
     expect(decodeSnapshot(encodeSnapshot(second, key), { ...reading, sequence: 2 }).document).toEqual(second);
+  });
+
+  test.each([
+    { state: 'asked', at: '2026-03-01T02:03:04.000Z' },
+    { state: 'answered', at: '2026-03-01' },
+    { state: 'answered' },
+  ])('says in no other words what became of the identity provider: %j', (identityProvider) => {
+    const wrong = sampleSnapshot({ identityProvider: identityProvider as never });
+    expect(codeOf(() => encodeSnapshot(wrong, key))).toBe('SIGNED_DOCUMENT_INVALID');
   });
 
   test('cut or with a flipped bit is refused', () => {
@@ -130,6 +140,30 @@ describe('a snapshot', () => {
       what: 'it',
     });
     expect(codeOf(() => decodeSnapshot(bytes, reading))).toMatch(/^(SNAPSHOT|SIGNED_DOCUMENT)_INVALID$/);
+  });
+
+  test.each<[string, (payload: string) => string]>([
+    ['a zero in front', (payload) => payload.replace('"packs":[[', '"packs":[[0')],
+    ['no number', (payload) => payload.replace(/"packs":\[\[\d+/, '"packs":[[')],
+    ['a fraction of nothing', (payload) => payload.replace(/"packs":\[\[(\d+)/, '"packs":[[$1.0')],
+    ['a sign', (payload) => payload.replace('"packs":[[', '"packs":[[-')],
+    ['33 bits', (payload) => payload.replace(/"packs":\[\[\d+/, '"packs":[[4294967296')],
+    ['a space', (payload) => payload.replace('"packs":[[', '"packs":[[ ')],
+    ['capitals', (payload) => payload.replace(/(?<="packs":\[\[\d+,")./, 'A')],
+    ['a fifth member', (payload) => payload.replace(/("packs":\[\[[^\]]*)/, '$1,0')],
+    ['no comma between two', (payload) => payload.replace(/("packs":\[\[[^\]]*\]),?/, '$1')],
+    ['one that is missing', (payload) => payload.replace('"packs":[[', '"packs":[,[')],
+    ['a second list', (payload) => payload.replace('"packs":[[', '"packs":[],"packs":[[')],
+    ['a second list, the other way round', (payload) => payload.replace(/("packs":\[\[.*?\]\])/, '$1,"packs":[]')],
+    ['the list of a writer', (payload) => payload.replace('"heads":{', `"heads":{"packs":[[1,"${hex}",1,0]]`)],
+  ])('with packs that nobody writes so is refused: %s', (_, change) => {
+    const two = [1, 2].map((number) => ({ number, digest: digestOf(String(number)), sizeBytes: 1, runIndex: 0 }));
+    const envelope = JSON.parse(Buffer.from(encodeSnapshot(sampleSnapshot({ packs: two, heads: {} }), key)).toString());
+    const payload = Buffer.from(envelope.payload, 'base64').toString();
+    expect(change(payload)).not.toBe(payload);
+    const changed = { ...envelope, payload: Buffer.from(change(payload)).toString('base64') };
+    const read = () => readUnverifiedSnapshot(Buffer.from(JSON.stringify(changed)));
+    expect(codeOf(read)).toMatch(/^(SNAPSHOT|SIGNED_DOCUMENT)_INVALID$/);
   });
 
   test('of a hundred thousand packs is written and read whole', () => {
