@@ -1,6 +1,6 @@
 import type { ContentsEntry } from '../formats/repository/contents.ts';
 import type { SnapshotSource } from '../formats/repository/snapshot-details.ts';
-import type { CopyOutJob, CopyRecord, FileOptions, StreamRecord } from './chunks.ts';
+import type { ChunkTable, CopyOutJob, CopyRecord, FileOptions, StreamRecord } from './chunks.ts';
 
 /** Something that a run backs up: a PostgreSQL server's databases, a folder. */
 export interface BackupSource {
@@ -39,8 +39,10 @@ export interface SourceWriter {
    */
   smallFiles(
     paths: readonly Uint8Array[],
-    linesOf: (place: number, sizeBytes: number) => { readonly stream: string; readonly entry: ContentsEntry },
+    linesOf: (place: number, record: StreamRecord) => { readonly stream: string; readonly entry: ContentsEntry },
   ): Promise<readonly number[]>;
   copy(name: string, job: CopyOutJob): Promise<CopyRecord>;
+  /** `ChunkWriter.known`: the stream is written, or there is none. */
+  known(name: string, chunks: ChunkTable): Promise<StreamRecord | undefined>;
   entry(entry: ContentsEntry): Promise<void>;
 }

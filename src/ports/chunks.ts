@@ -71,6 +71,8 @@ export interface ChunkWriter {
    */
   smallFiles(paths: readonly Uint8Array[], options?: { readonly signal?: AbortSignal }): Promise<ChunkTable>;
   copy(job: CopyOutJob, options?: { readonly signal?: AbortSignal }): Promise<CopyRecord>;
+  /** Takes chunks by their ids, unread; `undefined`, and nothing is taken, unless every one of them is known. */
+  known(chunks: ChunkTable): StreamRecord | undefined;
   /** Seals and stores the open packs. After it, every record that was returned is readable from the store. */
   finish(): Promise<{
     readonly packs: number;

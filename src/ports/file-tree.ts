@@ -8,6 +8,8 @@ export interface FileFacts {
   readonly uid: number;
   readonly gid: number;
   readonly mtimeNs: bigint;
+  /** When bytes, marks or names last changed, by the kernel's clock: nobody can set it back. */
+  readonly ctimeNs: bigint;
   readonly sizeBytes: number;
   /** What the file takes of its disk: less than its size where it has holes. */
   readonly allocatedBytes: number;

@@ -62,6 +62,7 @@ async function chunkedWriter(onStream: (name: string) => Promise<void> = async (
     file: (_, path, options) => chunks.file(path, options),
     smallFiles: () => Promise.reject(new Error('a database has no files')),
     copy: (_, job) => chunks.copy(job),
+    known: () => Promise.reject(new Error('a database has no files')),
     entry: async (entry) => {
       entries.push(entry);
     },

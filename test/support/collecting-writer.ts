@@ -55,6 +55,7 @@ export function createCollectingWriter(folder: string, options: CollectingOption
     stream: keep,
     file: () => Promise.reject(new Error('a database has no files')),
     smallFiles: () => Promise.reject(new Error('a database has no files')),
+    known: () => Promise.reject(new Error('a database has no files')),
     async copy(name, job) {
       const { lines, ...record } = await keep(name, copyOut(job, options.programs));
       return { ...record, rows: lines };

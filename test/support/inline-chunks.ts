@@ -94,6 +94,9 @@ export async function createInlineChunkWriter(settings: ChunkWriterSettings): Pr
     file: () => Promise.reject(new Error('no files here')),
     smallFiles: () => Promise.reject(new Error('no files here')),
     copy: () => Promise.reject(new Error('no database here')),
+    known: () => {
+      throw new Error('no files here');
+    },
     async finish() {
       await closePack();
       return totals;

@@ -16,7 +16,15 @@ import { type BackupRepository, signal } from './backup-repository.ts';
 
 export function filesSource(folder: string, settings: Partial<FilesSourceSettings> = {}): BackupSource {
   const files = createFileTreeReader();
-  return createFilesSource({ name: 'files', folder, files, exclude: [], oneFileSystem: false, ...settings });
+  return createFilesSource({
+    name: 'files',
+    folder,
+    files,
+    exclude: [],
+    oneFileSystem: false,
+    now: Date.now,
+    ...settings,
+  });
 }
 
 export interface RestoreOptions extends Partial<FolderRequest> {

@@ -5,7 +5,12 @@
  */
 
 import { deriveChunkIdKey, deriveGearTable } from '../../formats/repository/chunk-keys.ts';
-import { CHUNK_AVERAGE_BYTES, CHUNK_RECORD_BYTES, checkChunkTable } from '../../formats/repository/chunk-table.ts';
+import {
+  CHUNK_AVERAGE_BYTES,
+  CHUNK_RECORD_BYTES,
+  checkChunkTable,
+  chunksSizeBytes,
+} from '../../formats/repository/chunk-table.ts';
 import type { ChunkWriter, ChunkWriterSettings, StreamRecord } from '../../ports/chunks.ts';
 import { AdapterError } from '../errors.ts';
 import { workerDied } from '../worker-died.ts';
@@ -13,7 +18,7 @@ import { createChunkIndexMemory, openChunkIndex } from './chunk-index.ts';
 import type { JobReply } from './messages.ts';
 import { createPackStore } from './pack-store.ts';
 import { endRing, type RingMemory, writeRing } from './ring.ts';
-import { createSharedMemory, nextPackNumber, setBroken } from './shared-memory.ts';
+import { createSharedMemory, locked, nextPackNumber, setBroken } from './shared-memory.ts';
 import { createSeats } from './worker-seats.ts';
 
 export interface ChunkWriterOptions {
@@ -40,6 +45,7 @@ export async function createChunkWriter(
   const workers = settings.workers ?? WORKERS;
   const memory = createSharedMemory(SLOTS, settings.firstPack);
   const index = await indexOf(settings);
+  const known = openChunkIndex(index);
   const ending = new AbortController();
   const packs = createPackStore(memory, settings, ending.signal, fail);
   await packs.open();
@@ -72,7 +78,7 @@ export async function createChunkWriter(
     ending.abort(failure.error);
   }
 
-  function record(reply: JobReply): StreamRecord {
+  function record(reply: Pick<JobReply, 'sizeBytes' | 'reusedBytes' | 'chunks'>): StreamRecord {
     reusedBytes += reply.reusedBytes;
     return { sizeBytes: reply.sizeBytes, chunks: reply.chunks };
   }
@@ -98,6 +104,18 @@ export async function createChunkWriter(
     async copy(job, copyOptions = {}) {
       const reply = await seats.run({ job: { kind: 'copy', copy: job }, signal: copyOptions.signal });
       return { ...record(reply), rows: reply.rows };
+    },
+    known(chunks) {
+      const records: Uint8Array[] = [];
+      for (let at = 0; at < chunks.length; at += CHUNK_RECORD_BYTES) {
+        const found = locked(memory, () => known.find(chunks.subarray(at, at + CHUNK_RECORD_BYTES))?.slice());
+        if (found === undefined) return undefined;
+        records.push(found);
+      }
+      const table = Buffer.concat(records);
+      const sizeBytes = chunksSizeBytes(table);
+      onBytes?.(sizeBytes);
+      return record({ sizeBytes, reusedBytes: sizeBytes, chunks: table });
     },
     finish: () =>
       seats.flush(async () => {

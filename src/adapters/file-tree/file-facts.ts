@@ -3,7 +3,7 @@ import type { FileKind } from '../../formats/repository/contents.ts';
 import type { FileFacts } from '../../ports/file-tree.ts';
 
 /** Of what stat(2) says, what is used; all of these are numbers. */
-const FIELDS = ['mode', 'uid', 'gid', 'mtimeNs', 'size', 'blocks', 'dev', 'ino', 'nlink', 'rdev'] as const;
+const FIELDS = ['mode', 'uid', 'gid', 'mtimeNs', 'ctimeNs', 'size', 'blocks', 'dev', 'ino', 'nlink', 'rdev'] as const;
 type Stats = Readonly<Record<(typeof FIELDS)[number], bigint>>;
 
 /** What `st_blocks` counts in, whatever the block size of the file system is. */
@@ -28,6 +28,7 @@ export function factsOf(stats: Stats): FileFacts {
     uid: Number(stats.uid),
     gid: Number(stats.gid),
     mtimeNs: stats.mtimeNs,
+    ctimeNs: stats.ctimeNs,
     sizeBytes: kind === 'file' ? Number(stats.size) : 0,
     allocatedBytes: Number(stats.blocks * BLOCK_BYTES),
     fileSystem: stats.dev,
@@ -76,11 +77,12 @@ function statsAt(table: BigInt64Array, at: number): Stats {
     uid: table[at + 1] as bigint,
     gid: table[at + 2] as bigint,
     mtimeNs: table[at + 3] as bigint,
-    size: table[at + 4] as bigint,
-    blocks: table[at + 5] as bigint,
-    dev: table[at + 6] as bigint,
-    ino: table[at + 7] as bigint,
-    nlink: table[at + 8] as bigint,
-    rdev: table[at + 9] as bigint,
+    ctimeNs: table[at + 4] as bigint,
+    size: table[at + 5] as bigint,
+    blocks: table[at + 6] as bigint,
+    dev: table[at + 7] as bigint,
+    ino: table[at + 8] as bigint,
+    nlink: table[at + 9] as bigint,
+    rdev: table[at + 10] as bigint,
   };
 }

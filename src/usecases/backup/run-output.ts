@@ -114,12 +114,16 @@ export function createRunOutput(settings: RunOutputSettings): RunOutput {
               continue;
             }
             usage.add(record.chunks);
-            const { stream, entry } = linesOf(place, record.sizeBytes);
+            const { stream, entry } = linesOf(place, record);
             await encoder.write(...streamEntries(sourceOf(stream), stream, record), entry);
           }
           return left;
         },
         copy: async (name, job) => keep(name, await chunks.copy(job, { signal })),
+        async known(name, table) {
+          const record = chunks.known(table);
+          return record === undefined ? undefined : await keep(name, record);
+        },
         entry: (entry) => encoder.write(entry),
       };
     },

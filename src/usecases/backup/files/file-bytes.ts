@@ -1,6 +1,7 @@
 import { retold } from '../../../core/retold.ts';
 import type { FileEntry } from '../../../formats/repository/contents.ts';
 import type { SourceWriter } from '../../../ports/backup-source.ts';
+import type { ChunkTable, StreamRecord } from '../../../ports/chunks.ts';
 import type { Extent, FileFacts, ReadableFile, ReadableFolder } from '../../../ports/file-tree.ts';
 import { isCode } from '../../repository/objects.ts';
 import type { Found } from './walk.ts';
@@ -14,6 +15,8 @@ export interface ReadBytes {
   readonly readBytes: number;
   /** It was written to all the while: these bytes may never have been there together. */
   readonly isTorn: boolean;
+  /** Of all of its bytes, where those are the ones that it had under these facts. */
+  readonly chunks?: ChunkTable;
 }
 
 /** A file that is being written to is read again so often. */
@@ -62,11 +65,12 @@ async function readWhole(
   folder: ReadableFolder,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const sizeBytes = await readUnchanged(writer, stream, name, folder, { signal });
+  const read = await readUnchanged(writer, stream, name, folder, { signal });
+  if (read === undefined || read === 'changed') return read;
+  const { sizeBytes, chunks } = read;
   // Of its size when it was read: that it grew since it was looked at is no harm.
-  return typeof sizeBytes === 'number'
-    ? { bytes: { sizeBytes, stream }, facts, readBytes: sizeBytes, isTorn: false }
-    : sizeBytes;
+  const record = { bytes: { sizeBytes, stream }, facts, readBytes: sizeBytes, isTorn: false };
+  return sizeBytes === facts.sizeBytes ? { ...record, chunks } : record;
 }
 
 async function readSparse(
@@ -84,10 +88,10 @@ async function readSparse(
   if (extents.length === 0) {
     return (await isUntouched(file)) ? { bytes, facts, readBytes: 0, isTorn: false } : 'changed';
   }
-  const readBytes = await readUnchanged(writer, stream, name, folder, { signal, extents });
-  if (typeof readBytes !== 'number') return readBytes;
+  const read = await readUnchanged(writer, stream, name, folder, { signal, extents });
+  if (read === undefined || read === 'changed') return read;
   // Something may have come to lie in a hole between the look at the holes and the reading.
-  return { bytes: { ...bytes, stream }, facts, readBytes, isTorn: !(await isUntouched(file)) };
+  return { bytes: { ...bytes, stream }, facts, readBytes: read.sizeBytes, isTorn: !(await isUntouched(file)) };
 }
 
 async function isUntouched(file: ReadableFile): Promise<boolean> {
@@ -102,10 +106,10 @@ async function readUnchanged(
   name: Buffer,
   folder: ReadableFolder,
   options: { readonly signal: AbortSignal; readonly extents?: readonly Extent[] },
-): Promise<number | 'changed' | undefined> {
+): Promise<StreamRecord | 'changed' | undefined> {
   const path = folder.pathOf(name);
   try {
-    return (await writer.file(stream, path, options)).sizeBytes;
+    return await writer.file(stream, path, options);
   } catch (error) {
     if (isCode(error, 'SOURCE_CHANGED')) return 'changed';
     if (isCode(error, 'FILE_MISSING')) return undefined;

@@ -1,6 +1,7 @@
 import { createLanes } from '../../../core/lanes.ts';
 import { CHUNK_MIN_BYTES } from '../../../formats/repository/chunk-table.ts';
 import type { SourceWriter } from '../../../ports/backup-source.ts';
+import type { StreamRecord } from '../../../ports/chunks.ts';
 import { isSparse } from './file-bytes.ts';
 import type { Found, SharedFolder } from './walk.ts';
 
@@ -17,7 +18,7 @@ export interface SmallFiles {
 export interface SmallFilesSettings {
   readonly writer: SourceWriter;
   /** Of a file that was read. */
-  readonly linesOf: (found: Found, sizeBytes: number) => ReturnType<Parameters<SourceWriter['smallFiles']>[1]>;
+  readonly linesOf: (found: Found, record: StreamRecord) => ReturnType<Parameters<SourceWriter['smallFiles']>[1]>;
   /** Reads one that could not be read with the others, or tells why. */
   readonly alone: (found: Found, shared: SharedFolder) => Promise<void>;
 }
@@ -52,8 +53,8 @@ export function createSmallFiles({ writer, linesOf, alone }: SmallFilesSettings)
   async function read({ files, holds }: Batch): Promise<void> {
     try {
       const paths = files.map(({ found, shared }) => shared.folder.pathOf(found.name));
-      const left = await writer.smallFiles(paths, (place, sizeBytes) =>
-        linesOf((files[place] as Batch['files'][number]).found, sizeBytes),
+      const left = await writer.smallFiles(paths, (place, record) =>
+        linesOf((files[place] as Batch['files'][number]).found, record),
       );
       for (const place of left) {
         const { found, shared } = files[place] as Batch['files'][number];

@@ -9,10 +9,12 @@ import {
 } from '../../../formats/repository/files-record.ts';
 import type { BackupSource, Expected, SourceWriter } from '../../../ports/backup-source.ts';
 import type { FileTreeReader, OwnerNames } from '../../../ports/file-tree.ts';
+import type { OpenFilesCache } from '../../../ports/files-cache.ts';
 import { UseCaseError } from '../../errors.ts';
 import { isCode } from '../../repository/objects.ts';
 import { createExclusions } from './exclusions.ts';
 import { readBytes } from './file-bytes.ts';
+import { createKnownFiles, type KnownFiles } from './known-files.ts';
 import { createNotes, type Notes } from './notes.ts';
 import { createSmallFiles, isSmall } from './small-files.ts';
 import { type Found, type SharedFolder, type WalkRules, walk } from './walk.ts';
@@ -32,6 +34,10 @@ export interface FilesSourceSettings {
   readonly countsBefore?: FilesCounts;
   /** For the run after; told when everything was read. */
   readonly onCounts?: (counts: FilesCounts) => void;
+  /** Without it every file is read. */
+  readonly openCache?: OpenFilesCache;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
 }
 
 /** Files that are open at once: enough for the workers, and for what the file system answers meanwhile. */
@@ -58,7 +64,11 @@ export function createFilesSource(settings: FilesSourceSettings): BackupSource {
       };
       await writer.entry({ entry: 'source', source: name, kind: 'files', name: folder, record: { ...record } });
       const notes = createNotes();
-      const counts = await readTree(settings, { ...rulesOf(settings), exclusions }, writer, notes, signal);
+      await using cache = await settings.openCache?.({ signal });
+      const known = createKnownFiles(cache, writer, settings.now());
+      const rules = { ...rulesOf(settings), exclusions };
+      const counts = await readTree(settings, rules, { writer, known, notes }, signal);
+      await cache?.commit();
       for (const pattern of exclusions.unused()) notes.add('left out', `nothing in ${folder} fits ${pattern}`);
       const end: FilesEndRecord = { version: FILES_RECORD_VERSION, ...counts, notes: [...notes.all()] };
       await writer.entry({ entry: 'end', source: name, record: { ...end } });
@@ -114,8 +124,7 @@ async function look(settings: FilesSourceSettings, signal: AbortSignal): Promise
 async function readTree(
   settings: FilesSourceSettings,
   rules: WalkRules,
-  writer: SourceWriter,
-  notes: Notes,
+  { writer, known, notes }: { readonly writer: SourceWriter; readonly known: KnownFiles; readonly notes: Notes },
   signal: AbortSignal,
 ): Promise<Counts> {
   const { name: source, files } = settings;
@@ -143,12 +152,23 @@ async function readTree(
       await put(base);
       return true;
     }
-    streams += 1;
-    const read = await readBytes(writer, `${source}/${streams}`, found, folder, signal);
+    const read = await readBytes(writer, nextStream(), found, folder, signal);
     if (read === undefined) return vanished(found, notes);
     if (read.isTorn) notes.add('changed', `${found.shown} was written to while it was read: it may be inconsistent`);
     sizeBytes += read.readBytes;
+    if (read.chunks !== undefined) known.keep(found, read.facts, read.chunks);
     await put({ ...entryOf(source, { ...found, facts: read.facts }, owners), ...read.bytes });
+    return true;
+  };
+  const nextStream = () => {
+    streams += 1;
+    return `${source}/${streams}`;
+  };
+  const takeKnown = async (found: Found): Promise<boolean> => {
+    const taken = await known.take(found, nextStream);
+    if (taken === undefined) return false;
+    sizeBytes += taken.record.sizeBytes;
+    await put({ ...entryOf(source, found, owners), stream: taken.stream });
     return true;
   };
   const work = async (found: Found, shared: SharedFolder): Promise<void> => {
@@ -161,12 +181,12 @@ async function readTree(
   };
   const small = createSmallFiles({
     writer,
-    linesOf(found, readBytes) {
-      streams += 1;
+    linesOf(found, record) {
       items += 1;
-      sizeBytes += readBytes;
-      const stream = `${source}/${streams}`;
-      return { stream, entry: { ...entryOf(source, found, owners), sizeBytes: readBytes, stream } };
+      sizeBytes += record.sizeBytes;
+      if (record.sizeBytes === found.facts.sizeBytes) known.keep(found, found.facts, record.chunks);
+      const stream = nextStream();
+      return { stream, entry: { ...entryOf(source, found, owners), sizeBytes: record.sizeBytes, stream } };
     },
     alone: (found, shared) => told(found, settings.folder, () => work(found, shared)),
   });
@@ -179,6 +199,7 @@ async function readTree(
       {
         folder: (found) => put(entryOf(source, found, owners)),
         async other(found, shared) {
+          if (await takeKnown(found)) return;
           if (isSmall(found)) return await small.give(found, shared);
           const hold = shared.hold();
           await lanes.give(async () => {
