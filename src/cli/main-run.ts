@@ -1,11 +1,13 @@
 /** Joins one run to this process: its streams, signals, environment and exit status. */
 
+import { PortolanError } from '../core/errors.ts';
+import type { LogEvent, LogExport } from '../ports/log-export.ts';
 import type { CommandTree } from './command-tree.ts';
 import type { CommandContext } from './context.ts';
 import { listenForInterruption } from './interruption.ts';
-import { createOutput, type LineSink } from './output.ts';
-import { errorFields, exitStatusOf, formatError, INTERRUPTED_STATUS } from './output-errors.ts';
-import { createProgram, loadCommandTree, runProgram } from './program.ts';
+import { createOutput, type LineSink, type Output } from './output.ts';
+import { errorFields, exitStatusOf, formatError, INTERRUPTED_STATUS, placeText } from './output-errors.ts';
+import { type ContextSettings, createProgram, loadCommandTree, runProgram } from './program.ts';
 import { createProgress, type TerminalProgress } from './progress.ts';
 
 /** Ends the process with the status of docs/exit-statuses.md. */
@@ -17,14 +19,17 @@ export async function runMain(
   const stderr = quietSink(process.stderr);
   // An error may come before the options are known; what was typed decides then how it is printed.
   let json = asksForJson(args);
-  let progress: TerminalProgress = progressOf(stdout, stderr, json);
+  let logs: LogExport | undefined;
+  const output = () => createOutput({ sink: stdout, json, now: Date.now, tell: (event) => tellLogs(logs, event) });
+  let progress: TerminalProgress = progressOf(stderr, output(), json);
   const { signal, interrupt } = listenForInterruption((message) => progress.warn(message));
-  const context = (wantsJson: boolean): CommandContext => {
-    json = wantsJson;
-    progress = progressOf(stdout, stderr, json);
+  const context = async (settings: ContextSettings): Promise<CommandContext> => {
+    json = settings.json;
+    progress = progressOf(stderr, output(), json);
+    logs = await openLogs(settings, progress);
     return {
       progress,
-      output: clearingOutput(stdout, json, () => progress.clear()),
+      output: clearingOutput(output(), () => progress.clear()),
       json,
       signal,
       env: process.env,
@@ -50,25 +55,53 @@ export async function runMain(
   } catch (error) {
     progress.close();
     status = signal.aborted ? INTERRUPTED_STATUS : exitStatusOf(error);
-    const output = createOutput(stdout, json);
-    if (signal.aborted && isConsequence(error, signal)) {
-      if (json) output.event('interrupted', {});
-      else stderr.write('interrupted\n');
-    } else if (json) output.event('error', errorFields(error));
-    else stderr.write(formatError(error));
+    const isStop = signal.aborted && isConsequence(error, signal);
+    output().event(isStop ? 'interrupted' : 'error', isStop ? {} : errorFields(error));
+    if (!json) stderr.write(isStop ? 'interrupted\n' : formatError(error));
   }
   progress.close();
+  await closeLogs(logs, progress);
   await Promise.all([flush(process.stdout), flush(process.stderr)]);
   process.exit(status);
 }
 
-function progressOf(stdout: LineSink, stderr: LineSink, json: boolean): TerminalProgress {
-  return createProgress({ sink: stderr, output: createOutput(stdout, json), json, nowMs: () => performance.now() });
+/** Where a receiver is named. Whatever is wrong with it or its settings is a warning: the work is worth more than its log. */
+async function openLogs(
+  { telemetry, command }: ContextSettings,
+  progress: TerminalProgress,
+): Promise<LogExport | undefined> {
+  if (telemetry === undefined) return undefined;
+  const { openLogExport } = await import('../compose/log-export.ts');
+  const { VERSION } = await import('./version.ts');
+  try {
+    return await openLogExport({ ...telemetry, command, version: VERSION }, { env: process.env, cwd: process.cwd() });
+  } catch (error) {
+    if (!(error instanceof PortolanError)) throw error;
+    const place = placeText(error.at);
+    progress.warn(`${error.code}: ${error.message}${place === '' ? '' : ` (${place})`}; no logs are sent`);
+    return undefined;
+  }
+}
+
+/** What moves is for who watches: of a task, its end is told. */
+function tellLogs(logs: LogExport | undefined, event: LogEvent): void {
+  if (event.level !== 'debug') logs?.add(event);
+}
+
+async function closeLogs(logs: LogExport | undefined, progress: TerminalProgress): Promise<void> {
+  const missing = await logs?.close();
+  if (missing === undefined) return;
+  const { logsNotSent } = await import('../compose/log-export.ts');
+  const { code, message } = logsNotSent(missing);
+  progress.warn(`${code}: ${message}`);
+}
+
+function progressOf(stderr: LineSink, output: Output, json: boolean): TerminalProgress {
+  return createProgress({ sink: stderr, output, json, nowMs: () => performance.now() });
 }
 
 /** A result must not be written into a line of progress when both go to one terminal. */
-function clearingOutput(stdout: LineSink, json: boolean, clear: () => void): CommandContext['output'] {
-  const output = createOutput(stdout, json);
+function clearingOutput(output: Output, clear: () => void): Output {
   return {
     event: output.event,
     result(fields, human) {

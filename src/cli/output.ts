@@ -1,4 +1,5 @@
 /** Results on stdout: text for people or, with `--json`, one event a line. */
+import type { LogEvent, LogLevel } from '../ports/log-export.ts';
 
 /** Where lines go: a stream that may be a terminal. */
 export interface LineSink {
@@ -15,23 +16,45 @@ export interface Output {
    * A command may give several results, such as one for each bundle of a list.
    */
   result(fields: EventFields, human: () => string): void;
-  /** A line that only `--json` prints: `{"event":name, …fields}`. */
+  /** A line that only `--json` prints: `{"event":name, …fields}`. Logs that are sent elsewhere have it, too. */
   event(name: string, fields: EventFields): void;
 }
 
-export function createOutput(sink: LineSink, json: boolean): Output {
+export interface OutputHost {
+  readonly sink: LineSink;
+  readonly json: boolean;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Gets every event as well, whatever is printed. */
+  readonly tell?: ((event: LogEvent) => void) | undefined;
+}
+
+/** Every line begins with `time`, `level` and `event`. A record of the audit journal has a time of its own, which stays. */
+export function createOutput({ sink, json, now, tell }: OutputHost): Output {
   const event = (name: string, fields: EventFields) => {
-    if (json) sink.write(`${JSON.stringify({ event: name, ...fields })}\n`);
+    const timeMs = now();
+    const level = levelOf(name, fields);
+    const head = { time: new Date(timeMs).toISOString(), level, event: name };
+    if (json) sink.write(`${JSON.stringify({ ...head, ...fields })}\n`);
+    tell?.({ timeMs, level, event: name, fields });
   };
   return {
     event,
     result(fields, human) {
-      if (json) return event('result', fields);
+      event('result', fields);
+      if (json) return;
       const text = printable(human());
       sink.write(text.endsWith('\n') ? text : `${text}\n`);
     },
   };
 }
+
+function levelOf(name: string, { done }: EventFields): LogLevel {
+  if (name === 'progress') return done === true ? 'info' : 'debug';
+  return LEVELS[name] ?? 'info';
+}
+
+const LEVELS: Readonly<Record<string, LogLevel>> = { warning: 'warn', interrupted: 'warn', error: 'error' };
 
 /**
  * Names inside a bundle, a registry's answers and file names are untrusted: a control sequence in them could rewrite

@@ -7,6 +7,12 @@ import { createOutput, printable } from '../../../src/cli/output.ts';
 import { errorFields, exitStatusOf, formatError, placeText } from '../../../src/cli/output-errors.ts';
 import { formatTable } from '../../../src/cli/output-table.ts';
 import { formatBytes, formatCount, formatDuration } from '../../../src/cli/output-units.ts';
+import type { LogEvent } from '../../../src/ports/log-export.ts';
+
+const NOW = Date.UTC(2026, 10, 29, 1, 2, 3, 4);
+const hostOf = (lines: string[], json: boolean) => ({
+  ...{ sink: { write: (text: string) => lines.push(text) }, json, now: () => NOW },
+});
 
 const CONTROL = /(?![\n\t])\p{Cc}|[\u202a-\u202e\u2066-\u2069]/u;
 
@@ -19,20 +25,48 @@ describe('text for people', () => {
 
   test('a result is printed once, with one line end', () => {
     const lines: string[] = [];
-    const output = createOutput({ write: (text) => lines.push(text) }, false);
+    const output = createOutput(hostOf(lines, false));
     output.result({ a: 1 }, () => 'one');
     output.result({ a: 2 }, () => 'two\n');
     output.event('progress', {});
     expect(lines).toEqual(['one\n', 'two\n']);
   });
 
-  test('with --json a result is one line and the text is not made', () => {
+  test('with --json a result is one line, which begins with time, level and event, and the text is not made', () => {
     const lines: string[] = [];
-    const output = createOutput({ write: (text) => lines.push(text) }, true);
+    const output = createOutput(hostOf(lines, true));
     output.result({ text: 'a\nb' }, () => {
       throw new Error('not wanted');
     });
-    expect(lines).toEqual(['{"event":"result","text":"a\\nb"}\n']);
+    expect(lines).toEqual(['{"time":"2026-11-29T01:02:03.004Z","level":"info","event":"result","text":"a\\nb"}\n']);
+  });
+
+  test('every event has the level by which a collector sorts it, and a record of the journal keeps its own time', () => {
+    const lines: string[] = [];
+    const output = createOutput(hostOf(lines, true));
+    output.event('note', {});
+    output.event('warning', {});
+    output.event('error', {});
+    output.event('interrupted', {});
+    output.event('progress', { done: false });
+    output.event('progress', { done: true });
+    output.event('record', { time: '2020-01-01T00:00:00.000Z' });
+    const events = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(events.map(({ level }) => level)).toEqual(['info', 'warn', 'error', 'warn', 'debug', 'info', 'info']);
+    expect(events.at(-1)?.time).toBe('2020-01-01T00:00:00.000Z');
+  });
+
+  test('who listens is told every event, whatever is printed', () => {
+    for (const json of [true, false]) {
+      const told: LogEvent[] = [];
+      const output = createOutput({ ...hostOf([], json), tell: (event) => told.push(event) });
+      output.result({ a: 1 }, () => 'text');
+      output.event('note', { message: 'm' });
+      expect(told).toEqual([
+        { timeMs: NOW, level: 'info', event: 'result', fields: { a: 1 } },
+        { timeMs: NOW, level: 'info', event: 'note', fields: { message: 'm' } },
+      ]);
+    }
   });
 });
 
