@@ -1,17 +1,21 @@
 /**
- * Writes the documents that are made from the sources: docs/errors.md, docs/exit-statuses.md and the reference in
- * README.md. Run it with `npm run docs`; a test fails when one of them is stale.
+ * Writes the documents that are made from the sources: docs/errors.md, docs/exit-statuses.md, the reference in README.md, and the
+ * schema of helm/portolan's values with their table in docs/chart.md. Run it with `npm run docs`; a test fails when one of them is stale.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parse } from 'yaml';
 import { type CommandTree, placedCommands } from '../src/cli/command-tree.ts';
 import { ERROR_CATALOGUE, type Explanation } from '../src/cli/error-catalogue.ts';
 import { EXIT_STATUSES } from '../src/cli/help.ts';
 import { commandHelpText, loadCommandTree } from '../src/cli/program.ts';
+import { portolanValuesSchemaText, portolanValuesTable } from './charts/portolan-values.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const START = '<!-- reference: start (written by `npm run docs`) -->';
 const END = '<!-- reference: end -->';
+const VALUES_START = '<!-- values: start (written by `npm run docs`) -->';
+const VALUES_END = '<!-- values: end -->';
 
 /** What each generated document must hold, by its path below the root. */
 export async function generatedDocuments(): Promise<ReadonlyMap<string, string>> {
@@ -20,6 +24,8 @@ export async function generatedDocuments(): Promise<ReadonlyMap<string, string>>
     ['docs/errors.md', errorsDocument()],
     ['docs/exit-statuses.md', exitStatusesDocument()],
     ['README.md', readmeDocument(readFileSync(join(ROOT, 'README.md'), 'utf8'), tree)],
+    ['helm/portolan/values.schema.json', portolanValuesSchemaText()],
+    ['docs/chart.md', chartDocument(readFileSync(join(ROOT, 'docs/chart.md'), 'utf8'))],
   ]);
 }
 
@@ -75,6 +81,16 @@ function readmeDocument(readme: string, tree: CommandTree): string {
     return `### ${['portolan', ...words].join(' ')}\n\n\`\`\`text\n${help}\n\`\`\`\n`;
   });
   return `${readme.slice(0, start)}${START}\n\n${sections.join('\n')}\n${readme.slice(end)}`;
+}
+
+/** The page about the chart with its table of values. */
+function chartDocument(page: string): string {
+  const start = page.indexOf(VALUES_START);
+  const end = page.indexOf(VALUES_END);
+  if (start === -1 || end < start)
+    throw new Error(`docs/chart.md has lost its markers: ${VALUES_START} … ${VALUES_END}`);
+  const defaults: unknown = parse(readFileSync(join(ROOT, 'helm/portolan/values.yaml'), 'utf8'));
+  return `${page.slice(0, start)}${VALUES_START}\n\n${portolanValuesTable(defaults)}\n\n${page.slice(end)}`;
 }
 
 if (import.meta.main) {

@@ -12,7 +12,7 @@ readonly AGE_VECTORS_VERSION=v0.0.0-20251208015420-e9274a7bdbfd
 # In the order in which they are fetched: the quick ones first.
 peer_names() {
   printf '%s\n' age cosign crane oras restic postgres-15 postgres-17 postgres-18 postgres-14 postgres-16 helm registry skopeo jq faketime zstd pgbouncer exfat age-vectors \
-    cluster-host wharfie-check runc cni containerd cluster-node versitygw zitadel-oidc-example minio kubernetes
+    cluster-host wharfie-check telemetry-check runc cni containerd cluster-node versitygw zitadel-oidc-example minio kubernetes
 }
 
 # What a peer of several programs, or of programs of other names, brings; the folder of each within the folder of the peers.
@@ -22,6 +22,7 @@ peer_programs() {
     cni) echo cni/bridge cni/host-local cni/loopback cni/portmap ;;
     containerd) echo bin/containerd bin/containerd-shim-runc-v2 bin/ctr ;;
     wharfie-check) echo bin/wharfie-check ;;
+    telemetry-check) echo bin/telemetry-check ;;
     minio) echo bin/minio ;;
     versitygw) echo bin/versitygw ;;
     zitadel-oidc-example) echo bin/zitadel-oidc-example ;;
@@ -37,6 +38,7 @@ peer_pinned() {
     cni) echo 1.9.1 ;;
     containerd) echo "2.1.5-k3s1+$(module_digest containerd)" ;;
     wharfie-check) echo "0.7.0+$(module_digest archive-check)" ;;
+    telemetry-check) echo "0.165.0+$(module_digest telemetry-check)" ;;
     cluster-node) echo "1.12.4+$(module_digest node)" ;;
     minio) echo 0.0.0-20260212201848-7aac2a2c5b7c ;;
     versitygw) echo 1.8.0 ;;

@@ -12,6 +12,7 @@ import { FORMATS } from './error-catalogue/formats.ts';
 import { IDENTITY } from './error-catalogue/identity.ts';
 import { OPERATIONS } from './error-catalogue/operations.ts';
 import { STORAGE } from './error-catalogue/storage.ts';
+import { TELEMETRY } from './error-catalogue/telemetry.ts';
 
 export type { ErrorCode, Explanation } from './error-catalogue/explanation.ts';
 
@@ -33,4 +34,5 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, Explanation>> = {
   ...ENROLMENTS,
   ...IDENTITY,
   ...AUDIT,
+  ...TELEMETRY,
 };

@@ -16,6 +16,7 @@ import { logoutSpec } from './commands/logout.ts';
 import { migrateGroup } from './commands/migrate.ts';
 import { restoreSpec } from './commands/restore.ts';
 import { storageGroup } from './commands/storage.ts';
+import { type Telemetry, telemetryOf } from './commands/telemetry-options.ts';
 import { whoamiSpec } from './commands/whoami.ts';
 import { locateConfiguration, readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
@@ -77,7 +78,15 @@ export interface ProgramHost {
   /** The same, where no command was given. */
   readonly writeError: (text: string) => void;
   /** Made once the options are known. */
-  readonly context: (json: boolean) => CommandContext;
+  readonly context: (settings: ContextSettings) => Promise<CommandContext>;
+}
+
+export interface ContextSettings {
+  readonly json: boolean;
+  /** The words of the command. */
+  readonly command: string;
+  /** Where what it tells is sent as well. */
+  readonly telemetry: Telemetry | undefined;
 }
 
 /** Columns of help text: fixed, so that the README holds exactly what is printed. */
@@ -143,7 +152,12 @@ async function runCommand(
     words,
   });
   const options = resolveOptions(spec.options, { typed, env: host.env, cwd: host.cwd, configuration, words });
-  await spec.run(host.context(globals.json === true), args, options);
+  const telemetry = telemetryOf(options);
+  await spec.run(
+    await host.context({ json: globals.json === true, command: words.join(' '), telemetry }),
+    args,
+    options,
+  );
 }
 
 /** Parses and runs. Help and the version end quietly; wrong use is a UsageError. */

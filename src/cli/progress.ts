@@ -13,6 +13,7 @@ const RATE_WINDOW_MS = 4000;
 
 export interface ProgressHost {
   readonly sink: LineSink;
+  /** Prints events where they are wanted. */
   readonly output: Output;
   readonly json: boolean;
   /** Monotonic milliseconds. */
@@ -84,13 +85,13 @@ export function createProgress(host: ProgressHost): TerminalProgress {
           state.doneBytes += bytes;
           const nowMs = host.nowMs();
           sample(state, nowMs);
-          if (host.json && nowMs - state.lastEventMs >= EVENT_MS) emit(state, nowMs, false);
+          if (nowMs - state.lastEventMs >= EVENT_MS) emit(state, nowMs, false);
         },
         done() {
           const index = tasks.indexOf(state);
           if (index === -1) return;
           tasks.splice(index, 1);
-          if (host.json) emit(state, host.nowMs(), true);
+          emit(state, host.nowMs(), true);
           if (!terminal) return;
           line(finishedLine(state, host.nowMs()));
           if (tasks.length === 0) {
@@ -101,12 +102,12 @@ export function createProgress(host: ProgressHost): TerminalProgress {
       };
     },
     note(message) {
-      if (host.json) host.output.event('note', { message });
-      else if (terminal) line(message);
+      host.output.event('note', { message });
+      if (terminal) line(message);
     },
     warn(message) {
-      if (host.json) host.output.event('warning', { message });
-      else line(`warning: ${message}`);
+      host.output.event('warning', { message });
+      if (!host.json) line(`warning: ${message}`);
     },
     clear,
     close() {

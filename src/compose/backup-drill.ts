@@ -10,7 +10,7 @@ import type { OpeningOptions } from '../usecases/repository/open-snapshot.ts';
 import { actorOf } from './audit.ts';
 import { openPlace, openTrusted, type RepositoryOptions, type Running } from './repository.ts';
 import { openSigner, type SignerSettings } from './repository-signer.ts';
-import { recordedWork } from './restorer.ts';
+import { type Restorer, recordedWork } from './restorer.ts';
 
 export interface DrillSettings extends RepositoryOptions {
   /** As typed. */
@@ -24,6 +24,7 @@ export interface DrillSettings extends RepositoryOptions {
   /** Where the server is made; the system's folder for temporary files unless given. */
   readonly workDir?: string | undefined;
   readonly program: string;
+  readonly onRecord?: Restorer['onRecord'];
 }
 
 export async function composeBackupDrill(settings: DrillSettings, running: Running): Promise<DrillReport> {
@@ -40,7 +41,7 @@ export async function composeBackupDrill(settings: DrillSettings, running: Runni
   });
   const postgres = createThrowAwayPostgres({ programs, temporaryFolder, applicationName: 'portolan backup drill' });
   // Unattended, under the verifier's identity: nobody is there who could log in.
-  const restorer = { who: actorOf(), program: settings.program };
+  const restorer = { who: actorOf(), program: settings.program, onRecord: settings.onRecord };
   const target = 'a server that is thrown away';
   const facts = { what: 'drill', repository: repository.id, target, selection: {} } as const;
   const drill = (opening: Pick<OpeningOptions, 'beforeOpening'>) =>

@@ -1,9 +1,10 @@
 import { realpath } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
-import { relative, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { createChunkWriter } from '../adapters/chunk-writer/writer.ts';
 import { createFileTreeReader } from '../adapters/file-tree/reader.ts';
 import { readSmallFile } from '../adapters/files/small-file.ts';
+import { filesCacheOpener } from '../adapters/files-cache/files-cache.ts';
 import { createDatabaseServer } from '../adapters/postgres/server.ts';
 import { createPostgresPrograms } from '../adapters/postgres-programs/programs.ts';
 import { createProjectFiles } from '../adapters/project-files/project-files.ts';
@@ -40,6 +41,8 @@ export interface BackupRunSettings extends Omit<RepositoryOptions, 'trust' | 'ch
   /** Patterns (src/usecases/backup/files/exclusions.ts), for all of them. */
   readonly excludeFiles: readonly string[];
   readonly oneFileSystem: boolean;
+  /** Those too that look as they did in the run before. */
+  readonly rereadFiles: boolean;
   /** A folder with the PostgreSQL programs. */
   readonly pgBin?: string | undefined;
   readonly tags: readonly string[];
@@ -50,6 +53,8 @@ export interface BackupRunSettings extends Omit<RepositoryOptions, 'trust' | 'ch
   readonly lockWaitMs: number;
   /** How old the identity provider's last word about roles may be before that is warned of. */
   readonly rolesMaxAgeMs: number;
+  /** No roster before it is believed. */
+  readonly minimumEpoch?: number | undefined;
 }
 
 export interface BackupRunOutcome extends RunReport {
@@ -88,6 +93,7 @@ export async function composeBackupRun(settings: BackupRunSettings, running: Run
       program: settings.program,
       lockWaitMs: settings.lockWaitMs,
       rolesMaxAgeMs: settings.rolesMaxAgeMs,
+      minimumEpoch: settings.minimumEpoch,
     },
     {
       store: storeOfRuns(place, settings, writerKey.repository, running),
@@ -137,7 +143,7 @@ async function filesSource(
   settings: BackupRunSettings,
   { store }: RepositoryPlace,
   state: TargetState,
-  { signal }: Running,
+  { signal, progress, now }: Running,
   onCounts: (counts: unknown) => void,
 ): Promise<BackupSource> {
   const countsBefore = await readCounts(state, name, decodeFilesCounts, signal);
@@ -150,6 +156,16 @@ async function filesSource(
     leaveOut: await repositoryWithin(folder, store.place),
     ...(countsBefore === undefined ? {} : { countsBefore }),
     onCounts,
+    openCache: filesCacheOpener({
+      path: join(state.place, `${name}.cache`),
+      scope: JSON.stringify({ writer: state.place, folder }),
+      isUsed: !settings.rereadFiles,
+      onProblem: (error) =>
+        progress.note(
+          `files are read again by the next run: ${error instanceof Error ? error.message : String(error)}`,
+        ),
+    }),
+    now,
   });
 }
 

@@ -6,12 +6,14 @@ import { recipientOf } from '../formats/age/identity-file.ts';
 import { joinRecipients, parseRecipient } from '../formats/age/recipients.ts';
 import { answerChallenge, CHALLENGE_MAX_BYTES } from '../formats/identity/challenge.ts';
 import {
+  ENROLMENT_MAX_BYTES,
   ENROLMENT_RANDOM_BYTES,
   encodeEnrolment,
   enrolmentNonce,
   type VerifiedEnrolment,
   verifyEnrolment,
 } from '../formats/identity/enrolment.ts';
+import { recipientFingerprint } from '../formats/identity/fingerprint.ts';
 import type { PinnedIssuer } from '../formats/identity/pinned-issuer.ts';
 import type { RepositoryId } from '../formats/repository/keys.ts';
 import type { PinnedRoot } from '../formats/repository/pinned-root.ts';
@@ -123,20 +125,23 @@ function requireRepositoryId({ repository }: { readonly repository?: RepositoryI
 
 export interface AnswerSettings {
   readonly challenge: string;
+  /** The holder's own: what an approver asks about anybody else's gets no answer. */
+  readonly enrolment: string;
   readonly identities: readonly string[];
   readonly answerOut: string;
 }
 
 /** The second step: shows an approver that the identity is there. */
 export async function composeAnswer(
-  { challenge, identities, answerOut }: AnswerSettings,
+  { challenge, enrolment, identities, answerOut }: AnswerSettings,
   { cwd }: Pick<Running, 'cwd'>,
 ) {
   const path = resolve(cwd, challenge);
   const file = resolve(cwd, answerOut);
   await requireAbsent(file);
+  const own = await createProjectFiles().read(resolve(cwd, enrolment), ENROLMENT_MAX_BYTES);
   const sealed = await createProjectFiles().read(path, CHALLENGE_MAX_BYTES);
-  const { answer, repository, enrolment } = await answerChallenge(sealed, identities, path);
+  const { answer, recipient, ...about } = await answerChallenge(sealed, identities, own, path);
   await writeFileDurable(file, answer);
-  return { answer: file, repository, enrolment };
+  return { answer: file, ...about, fingerprint: recipientFingerprint(recipient) };
 }

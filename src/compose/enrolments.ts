@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { writeFileDurable } from '../adapters/files/durable.ts';
 import { createProjectFiles } from '../adapters/project-files/project-files.ts';
+import type { Digest } from '../core/digest.ts';
 import { ANSWER_MAX_BYTES } from '../formats/identity/challenge.ts';
 import { ENROLMENT_MAX_BYTES, type VerifiedEnrolment } from '../formats/identity/enrolment.ts';
 import { UseCaseError } from '../usecases/errors.ts';
@@ -52,11 +53,11 @@ export async function challengeHolder(
   { store, memory }: RepositoryPlace,
   repository: OpenedRepository,
   enrolment: VerifiedEnrolment,
-  path: string,
+  { path, proposal }: { readonly path: string; readonly proposal?: Digest | undefined },
   { cwd, signal }: Running,
 ): Promise<ChallengedOutcome> {
   const challengeFile = resolve(cwd, path);
-  const sealed = await makeChallenge(repository, enrolment, memory, { signal });
+  const sealed = await makeChallenge(repository, enrolment, memory, { proposal, signal });
   await writeFileDurable(challengeFile, sealed);
   return { done: 'challenged', place: store.place, enrolment: showEnrolment(enrolment), challengeFile };
 }
@@ -66,7 +67,7 @@ export async function requireHolder(
   { memory }: RepositoryPlace,
   repository: OpenedRepository,
   enrolment: VerifiedEnrolment,
-  answer: string | undefined,
+  { answer, proposal }: { readonly answer: string | undefined; readonly proposal?: Digest | undefined },
   { cwd, signal }: Running,
 ): Promise<void> {
   if (answer === undefined) {
@@ -76,16 +77,16 @@ export async function requireHolder(
   }
   const at = resolve(cwd, answer);
   const bytes = await createProjectFiles().read(at, ANSWER_MAX_BYTES);
-  await requireAnswer(repository, enrolment, bytes, memory, { at, signal });
+  await requireAnswer(repository, enrolment, bytes, memory, { at, proposal, signal });
 }
 
 export async function publishEnrolment(
   { store, memory }: RepositoryPlace,
   repository: OpenedRepository,
   enrolment: OpenedEnrolment,
-  { signal }: Running,
+  { signal, now }: Running,
 ): Promise<EvidenceOutcome> {
-  const published = await publishEvidence(repository, enrolment, enrolment.bytes, { signal });
+  const published = await publishEvidence(repository, enrolment, enrolment.bytes, now(), { signal });
   await forgetChallenge(repository, enrolment.digest, memory, { signal });
   return { done: 'evidence', place: store.place, enrolment: showEnrolment(enrolment), ...published };
 }

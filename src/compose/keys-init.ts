@@ -25,7 +25,10 @@ export interface KeysInitSettings {
   readonly threshold?: number | undefined;
   readonly breakGlass: readonly string[];
   readonly minimumRecipients?: number | undefined;
+  readonly minimumEpoch?: number | undefined;
   readonly issuer?: Omit<PinnedIssuer, 'keys'> | undefined;
+  /** Whether keys may be added to a file that is there, and ended in it. */
+  readonly updateKeys: boolean;
   /** The issuer's keys from a file, not from the network. */
   readonly jwks?: string | undefined;
   /** Certificates that the issuer is trusted by, beside the system's. */
@@ -41,11 +44,11 @@ export interface KeysInitOutcome extends RootReport {
 export async function composeKeysInit(settings: KeysInitSettings, running: Running): Promise<KeysInitOutcome> {
   const { cwd, now } = running;
   const path = resolve(cwd, settings.out);
-  const { threshold, minimumRecipients, issuer } = settings;
+  const { threshold, minimumRecipients, minimumEpoch, issuer, updateKeys } = settings;
   const breakGlass = settings.breakGlass.map((text) => parseRecipient(text));
   const report = await pinRoot(
     {
-      ...{ threshold, minimumRecipients, issuer },
+      ...{ threshold, minimumRecipients, minimumEpoch, issuer, updateKeys },
       approvers: await readNamedKeys(settings.approvers, 'approver', cwd),
       breakGlass: breakGlass.length === 0 ? [] : joinRecipients(breakGlass).recipients,
     },

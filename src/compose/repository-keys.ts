@@ -89,12 +89,14 @@ export async function composeKeysApprove(settings: ApproveSettings, running: Run
   const { proposal, enrolment } = settings;
   if (proposal !== undefined) return await approveProposal(place, repository, { ...settings, proposal }, running);
   const enrolled = enrolment === undefined ? undefined : await openEnrolment(repository, enrolment, running);
-  if (enrolled !== undefined && readerOf(repository, enrolled.digest) !== undefined)
+  if (enrolled !== undefined && readerOf(repository, enrolled.digest) !== undefined) {
+    requireToPublish(settings);
     return await publishEnrolment(place, repository, enrolled, running);
+  }
   if (enrolled !== undefined)
     requireApprovable(repository, enrolled, settings.name ?? enrolled.token.subject, running.now());
   if (enrolled !== undefined && settings.challengeOut !== undefined)
-    return await challengeHolder(place, repository, enrolled, settings.challengeOut, running);
+    return await challengeHolder(place, repository, enrolled, { path: settings.challengeOut }, running);
   const added = await newWriter(place, repository, settings, running);
   const { document } = repository.roster;
   const { cwd } = running;
@@ -113,13 +115,21 @@ export async function composeKeysApprove(settings: ApproveSettings, running: Run
   warnOfStrangers(repository, changed, running);
   const change = { place, repository, settings, enrolled };
   if (settings.plan) return await planChange(change, changed, running);
-  if (enrolled !== undefined) await requireHolder(place, repository, enrolled, settings.answer, running);
+  if (enrolled !== undefined) await requireHolder(place, repository, enrolled, { answer: settings.answer }, running);
   const writerKeyFile = added?.file;
   return await signChange({ ...change, writerKeyFile }, changed, running, {
     // Before the roster: a writer whom it names must have the file that belongs to it.
     beforeWriting: async () => {
       if (added !== undefined) await writeFileDurable(added.file, encodeWriterKey(added.writerKey), { mode: 0o600 });
     },
+  });
+}
+
+/** Whoever only wants to look, or to ask the reader, publishes nothing. */
+function requireToPublish({ plan, challengeOut }: ApproveSettings): void {
+  if (!plan && challengeOut === undefined) return;
+  throw new UseCaseError('ROSTER_UNCHANGED', 'the roster stays as it is: the reader is on it by this enrolment', {
+    hint: 'Without --plan and --challenge-out the command publishes the enrolment as evidence, once its token has expired.',
   });
 }
 

@@ -3,7 +3,7 @@ import type { AuditedWork } from '../formats/audit/record.ts';
 import { FormatError } from '../formats/errors.ts';
 import type { PinnedIssuer } from '../formats/identity/pinned-issuer.ts';
 import type { RepositoryId } from '../formats/repository/keys.ts';
-import { recorded } from '../usecases/audit/journal.ts';
+import { type AuditJournal, recorded } from '../usecases/audit/journal.ts';
 import { UseCaseError } from '../usecases/errors.ts';
 import type { OpeningOptions } from '../usecases/repository/open-snapshot.ts';
 import { actorOf, openAuditJournal } from './audit.ts';
@@ -20,6 +20,8 @@ export interface Restorer {
   readonly who: AuditedWork['who'];
   /** Version of this program. */
   readonly program: string;
+  /** Told of every record when it is in the journal. */
+  readonly onRecord?: AuditJournal['onRecord'];
 }
 
 /**
@@ -82,7 +84,9 @@ export async function recordedWork<T>(
 ): Promise<T> {
   if (restorer === undefined) return await work({});
   const chosen = Object.fromEntries(Object.entries(selection).filter(([, values]) => values.length > 0));
-  const whole = { ...facts, ...restorer, host: hostname(), selection: chosen };
+  const { who, program, onRecord } = restorer;
+  const whole = { ...facts, who, program, host: hostname(), selection: chosen };
   const recordable = (beforeOpening: NonNullable<OpeningOptions['beforeOpening']>) => work({ beforeOpening });
-  return await recorded(openAuditJournal({ state }, running), whole, recordable, { signal: running.signal, failureOf });
+  const journal = { ...openAuditJournal({ state }, running), onRecord };
+  return await recorded(journal, whole, recordable, { signal: running.signal, failureOf });
 }

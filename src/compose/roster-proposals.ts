@@ -2,8 +2,10 @@ import { resolve } from 'node:path';
 import { writeFileDurable } from '../adapters/files/durable.ts';
 import { createProjectFiles } from '../adapters/project-files/project-files.ts';
 import { printable } from '../core/printable.ts';
+import { COMPARE_FINGERPRINT } from '../formats/identity/fingerprint.ts';
 import { encodeProposal, PROPOSAL_MAX_BYTES } from '../formats/identity/roster-proposal.ts';
 import type { Roster } from '../formats/repository/roster.ts';
+import { UseCaseError } from '../usecases/errors.ts';
 import { forgetChallenge, type ShownEnrolment, showEnrolment } from '../usecases/keys/enrolments.ts';
 import { openProposal, signProposal } from '../usecases/keys/proposals.ts';
 import { type RosterChange, rosterDifference } from '../usecases/keys/roster-difference.ts';
@@ -109,16 +111,42 @@ export async function approveProposal(
   const at = resolve(running.cwd, settings.proposal);
   const bytes = await createProjectFiles().read(at, PROPOSAL_MAX_BYTES);
   const proposal = await openProposal(repository, bytes, running.now(), { at, signal: running.signal });
-  const enrolled = proposal.enrolment;
+  const { enrolment: enrolled, digest } = proposal;
+  if (enrolled === undefined) refuseChallenge(settings);
   const change = { place, repository, settings, enrolled };
   const { document, signers, missing } = proposal.next;
   if (settings.plan) return { done: 'planned', ...factsOf(change, document), signers, missing };
   if (enrolled !== undefined && settings.challengeOut !== undefined)
-    return await challengeHolder(place, repository, enrolled, settings.challengeOut, running);
-  if (enrolled !== undefined) await requireHolder(place, repository, enrolled, settings.answer, running);
+    return await challengeHolder(
+      place,
+      repository,
+      enrolled,
+      { path: settings.challengeOut, proposal: digest },
+      running,
+    );
+  if (enrolled !== undefined)
+    await requireHolder(place, repository, enrolled, { answer: settings.answer, proposal: digest }, running);
   noteChanges(change, document, running);
   const next = signProposal(repository, proposal, await openSigner(place, settings.signer, running));
   return await finishChange(change, next, running);
+}
+
+/** Whoever asks for a challenge wants to sign nothing yet: least of all what lets somebody in whom nobody can challenge. */
+function refuseChallenge({
+  challengeOut,
+  answer,
+}: {
+  readonly challengeOut?: string | undefined;
+  readonly answer?: string | undefined;
+}): void {
+  if (challengeOut === undefined && answer === undefined) return;
+  throw new UseCaseError(
+    'PROPOSAL_REFUSED',
+    'the proposal is not right: nobody comes in by an enrolment who could answer a challenge',
+    {
+      hint: 'Nothing was signed. Look at it with --plan, and sign it without --challenge-out and --answer if that is what you expected.',
+    },
+  );
 }
 
 /** Publishes what enough approvers signed; the rest goes to the next of them. */
@@ -136,6 +164,7 @@ async function finishChange(change: Change, next: NextRoster, running: Running):
   const proposalFile = resolve(running.cwd, settings.proposalOut);
   const proposal = { repository: repository.id, roster: next.bytes, enrolment: enrolled?.bytes };
   await writeFileDurable(proposalFile, encodeProposal(proposal));
+  await forget();
   return { done: 'proposed', ...facts, proposalFile, signers: next.signers, missing: next.missing };
 }
 
@@ -155,5 +184,7 @@ function noteChanges(change: Change, next: Roster, { progress }: Running): void 
   for (const { change: what, role, name, key, notes } of changes)
     progress.note(`to be signed: ${printable([`${what} ${role} ${name}`, key, ...notes].join(', '), 1000)}`);
   if (enrolment !== undefined)
-    progress.note(`${enrolment.subject} logged in ${enrolment.authenticatedAt} with ${enrolment.factors.join(', ')}`);
+    progress.note(
+      `${enrolment.subject} logged in ${enrolment.authenticatedAt} with ${enrolment.factors.join(', ')}; ${COMPARE_FINGERPRINT}: ${enrolment.fingerprint}`,
+    );
 }

@@ -3,6 +3,7 @@ import type { CredentialsProvider } from '../adapters/object-store/s3/credential
 import type { WebIdentitySettings } from '../adapters/object-store/s3/web-identity.ts';
 import type { WebIdentityToken } from '../adapters/object-store/s3/web-identity-token.ts';
 import { PortolanError } from '../core/errors.ts';
+import { isPrivateWay } from '../core/loopback.ts';
 import { parseEndpoint } from '../formats/storage/repository-address.ts';
 import { UseCaseError } from '../usecases/errors.ts';
 import type { proxyOf } from './registry-settings.ts';
@@ -97,9 +98,20 @@ function identityMissing(): UseCaseError {
   });
 }
 
+/** Who reads a token on its way has the keys of the storage for as long as it lives. */
+function requirePrivateWay(address: string): string {
+  const url = new URL(address);
+  if (isPrivateWay(url)) return address;
+  throw new UseCaseError('STORAGE_IDENTITY_EXPOSED', `the token would go to ${url.host} in the clear`, {
+    expected: 'https, or http on this very machine',
+    found: address,
+    hint: 'Give the storage a certificate and use https (--ca-file trusts an authority of your own), or name its token service with --sts https://HOST.',
+  });
+}
+
 /** MinIO is its own token service; Amazon's has a host for each region. */
 function serviceOf(written: string | undefined, { endpoint, region }: Omit<Bucket, 'identity'>): string {
   const address = written ?? endpoint;
-  if (address !== undefined) return parseEndpoint(address);
+  if (address !== undefined) return requirePrivateWay(parseEndpoint(address));
   return `https://sts.${region}.amazonaws.com${region.startsWith('cn-') ? '.cn' : ''}`;
 }

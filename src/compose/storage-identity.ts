@@ -80,12 +80,12 @@ async function issuerOf(
   const paths = (names: readonly (string | undefined)[]) =>
     names.flatMap((name) => (name === undefined ? [] : [resolve(cwd, name)]));
   for (const path of paths(trusts)) {
-    const bytes = await readSmallFile(path, REPOSITORY_TRUST_MAX_BYTES);
+    const bytes = await readSmallFile(path, REPOSITORY_TRUST_MAX_BYTES, { followLinks: isSaid });
     const issuer = bytes === undefined ? undefined : decodeRepositoryTrust(bytes, path).issuer;
     if (isForStorage(issuer)) return { issuer, looked: [] };
   }
   for (const path of paths(writerKeys)) {
-    const bytes = await readSmallFile(path, WRITER_KEY_MAX_BYTES);
+    const bytes = await readSmallFile(path, WRITER_KEY_MAX_BYTES, { followLinks: isSaid });
     const issuer = bytes === undefined ? undefined : decodeWriterKey(bytes, path).root?.issuer;
     if (isForStorage(issuer)) return { issuer, looked: [] };
   }

@@ -102,7 +102,10 @@ async function enrolAnna(): Promise<void> {
   done(await command(['keys', 'enroll', '-i', at('anna.txt'), '--enrolment-out', at('anna.enrolment'), ...trust]));
   const approve = ['keys', 'approve', '--repo', address(), '--enrolment', at('anna.enrolment'), '--name', 'anna'];
   done(await command([...approve, '--challenge-out', at('challenge')], owner()));
-  const answer = ['-i', at('anna.txt'), '--challenge', at('challenge'), '--answer-out', at('answer')];
+  const answer = [
+    ...['-i', at('anna.txt'), '--challenge', at('challenge')],
+    ...['--enrolment', at('anna.enrolment'), '--answer-out', at('answer')],
+  ];
   done(await command(['keys', 'enroll', ...answer]));
   done(await command([...approve, '--answer', at('answer')], owner()));
 }

@@ -71,11 +71,12 @@ describe.each([
 
   test('a challenge opens with Carol’s identity alone, and gives the answer that is there', async () => {
     const [carol, safe] = [await secretOf('carol.txt'), await secretOf('safe.txt')];
+    const enrolment = await readFile(at('carol.enrolment'));
     for (const approver of ['ada', 'ben']) {
       const challenge = await readFile(at(`${approver}-to-carol.age`));
-      const { answer } = await answerChallenge(challenge, [carol]);
+      const { answer } = await answerChallenge(challenge, [carol], enrolment);
       expect(Buffer.from(answer).toString()).toBe(await text(`carol-to-${approver}.json`));
-      await expect(answerChallenge(challenge, [safe])).rejects.toThrow();
+      await expect(answerChallenge(challenge, [safe], enrolment)).rejects.toThrow();
     }
   });
 

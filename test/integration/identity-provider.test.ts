@@ -200,22 +200,61 @@ describe('a provider', () => {
     });
   });
 
-  test('that leads away from TLS is not followed', async () => {
+  test.each([
+    ['token_endpoint', 'http://HOST/oauth/v2/token'],
+    ['jwks_uri', 'http://HOST/oauth/v2/keys'],
+    ['token_endpoint', 'https://id.evil.example/oauth/v2/token'],
+    ['jwks_uri', 'https://169.254.169.254/latest/meta-data'],
+    ['authorization_endpoint', 'file:///etc/passwd'],
+    ['device_authorization_endpoint', 'https://id.evil.example:8443/device'],
+  ])('whose %s leads away (%s) is not followed', async (member, written) => {
     const certificate = await makePrivateCertificate(join(await temporaryFolder(), 'certificates'));
     const provider = await started({ certificate });
-    const plain = `${provider.issuer.replace('https:', 'http:')}/oauth/v2/keys`;
+    const away = written.replace('HOST', new URL(provider.issuer).host);
     provider.settings.brokenBody = JSON.stringify({
       issuer: provider.issuer,
       authorization_endpoint: `${provider.issuer}/oauth/v2/authorize`,
       token_endpoint: `${provider.issuer}/oauth/v2/token`,
-      jwks_uri: plain,
+      jwks_uri: `${provider.issuer}/oauth/v2/keys`,
+      [member]: away,
     });
     provider.settings.brokenStatus = 200;
-    expect(await raised(() => clientOf(provider).publishedKeys())).toMatchObject({
-      code: 'IDENTITY_PROVIDER_PROTOCOL',
-      found: plain,
-    });
+    const account = keyOf(provider.addServiceAccount({ name: 'agent' }));
+    const asked = [
+      () => clientOf(provider).publishedKeys(),
+      () => clientOf(provider).serviceToken(account, storageOf(provider)),
+    ];
+    for (const ask of asked) {
+      expect(await raised(ask)).toMatchObject({ code: 'IDENTITY_PROVIDER_PROTOCOL', found: away });
+    }
+    expect(provider.requests).toEqual(asked.map(() => 'GET /.well-known/openid-configuration'));
   });
+
+  test.each([301, 302, 307, 308])(
+    'that leads elsewhere by HTTP %d is not followed: nothing is sent there',
+    async (status) => {
+      const seen: string[] = [];
+      const elsewhere = await serveOnLoopback((request, response) => {
+        seen.push(`${request.method} ${request.url}`);
+        response.end('{}');
+      });
+      onTestFinished(() => elsewhere.close());
+      const provider = await started();
+      const account = provider.addServiceAccount({ name: 'agent' });
+      const { clientId, clientSecret } = account;
+      const accounts = [keyOf(account), { kind: 'secret', clientId, clientSecret } as const];
+      for (const path of ['/.well-known/openid-configuration', '/oauth/v2/token', '/v2/users']) {
+        provider.settings.redirect = { path, status, to: `http://${elsewhere.host}` };
+        for (const one of accounts) {
+          const query = { account: one, subjects: ['1'], project: provider.projects.enrolment, role: 'backup-reader' };
+          expect(await raised(() => clientOf(provider).rolesOf(query)), path).toMatchObject({
+            code: expect.stringMatching(/^IDENTITY_PROVIDER_(PROTOCOL|REFUSED)$/),
+          });
+        }
+      }
+      expect(seen).toEqual([]);
+    },
+  );
 
   test('of a private authority is trusted by its certificate alone', async () => {
     const certificate = await makePrivateCertificate(join(await temporaryFolder(), 'certificates'));
@@ -237,6 +276,21 @@ describe('a provider', () => {
     expect(await raised(() => client.publishedKeys())).toMatchObject({
       code: 'IDENTITY_PROVIDER_UNREACHABLE',
       found: 'TimeoutError',
+    });
+  });
+
+  test('whose answer never ends, a byte at a time, is left after a time', async () => {
+    const dripping = await serveOnLoopback((_, response) => {
+      const timer = setInterval(() => response.write(' '), 20);
+      response.on('close', () => clearInterval(timer));
+    });
+    onTestFinished(() => dripping.close());
+    const client = createIdentityProvider({
+      ...{ issuer: `http://${dripping.host}`, transport: {}, now: Date.now, retries: QUICK, timeoutMs: 300 },
+    });
+    onTestFinished(() => client.close());
+    expect(await raised(() => client.publishedKeys())).toMatchObject({
+      ...{ code: 'IDENTITY_PROVIDER_UNREACHABLE', found: 'TimeoutError' },
     });
   });
 

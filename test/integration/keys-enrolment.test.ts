@@ -64,7 +64,8 @@ test('two approvers let a reader in who enrolled, and she restores with her own 
   const token = JSON.parse(Buffer.from(enrolment).toString()).idToken as string;
 
   const answer = async (challenge: string, out: string) => {
-    const files = ['-i', carol.own('key.txt'), '--challenge', at(challenge), '--answer-out', at(out)];
+    const own = ['-i', carol.own('key.txt'), '--enrolment', at('carol.enrolment')];
+    const files = [...own, '--challenge', at(challenge), '--answer-out', at(out)];
     expect(done(await portolan(['keys', 'enroll', ...files], { env: carol.env }))).toMatchObject({ repository });
   };
 

@@ -334,7 +334,8 @@ test('an answer counts for the approver who asked, and for the newest challenge 
   const verified = await readEnrolment(repository, bytes, Date.now());
   const { memory, root } = ship.repository;
   const bens = memoryIn(`${root}/ben`, Date.now);
-  const answerTo = async (challenge: Uint8Array) => (await answerChallenge(challenge, [identity.identity])).answer;
+  const answerTo = async (challenge: Uint8Array) =>
+    (await answerChallenge(challenge, [identity.identity], bytes)).answer;
   const first = await answerTo(await makeChallenge(repository, verified, memory));
   await requireAnswer(repository, verified, first, memory);
   expect(await raised(() => requireAnswer(repository, verified, first, bens))).toMatchObject({
@@ -357,16 +358,22 @@ test('evidence is published when its token can be used by nobody, and verified f
   await letIn(ship, bytes);
   const repository = await ship.open();
   const verified = await readEnrolment(repository, bytes, Date.now());
-  expect(await raised(() => publishEvidence(repository, verified, bytes))).toMatchObject({
+  expect(await raised(() => publishEvidence(repository, verified, bytes, Date.now()))).toMatchObject({
     code: 'EVIDENCE_TOO_EARLY',
-    expected: `after ${verified.token.expiresAt.toISOString()}`,
+    expected: `after ${new Date(verified.token.expiresAt.getTime() + 600_000).toISOString()}`,
   });
   const states = async (now: number) =>
     (await verifyKeys(await ship.open(), now)).recipients.map((one) => one.evidence);
   expect(await states(Date.now())).toEqual(['kept offline', 'not published']);
   expect((await verifyKeys(repository, Date.now() + 8 * DAY_MS)).findings).toMatchObject([{ code: 'KEYS_NOT_RIGHT' }]);
-  const expired = await readEnrolment(repository, bytes, Date.now() + DAY_MS);
-  expect(await publishEvidence(repository, expired, bytes)).toMatchObject({ created: true });
+  // Clocks differ: for one that is behind it has not expired yet.
+  const expiresAt = verified.token.expiresAt.getTime();
+  for (const early of [expiresAt, expiresAt + 599_999]) {
+    expect(await raised(() => publishEvidence(repository, verified, bytes, early))).toMatchObject({
+      code: 'EVIDENCE_TOO_EARLY',
+    });
+  }
+  expect(await publishEvidence(repository, verified, bytes, expiresAt + 600_000)).toMatchObject({ created: true });
   for (const later of [DAY_MS, 3650 * DAY_MS]) {
     expect(await states(Date.now() + later)).toEqual(['kept offline', 'verified']);
     expect((await verifyKeys(await ship.open(), Date.now() + later)).findings).toEqual([]);
@@ -381,7 +388,7 @@ test('verification names damaged evidence, readers who never enrolled, and a ros
   const entry = enrolledRecipient(verified, {});
   // As two hostile approvers would: the evidence is of another person than the entry says.
   await approve(ship.repository, { recipients: [{ ...entry, evidence: { ...entry.evidence, subject: 'captain' } }] });
-  const { key } = await publishEvidence(await ship.open(), verified, bytes);
+  const { key } = await publishEvidence(await ship.open(), verified, bytes, Date.now() + DAY_MS);
   const check = async () => await verifyKeys(await ship.open(), Date.now());
   expect((await check()).findings).toMatchObject([{ code: 'EVIDENCE_MISMATCH' }]);
   await ship.repository.store.remove([key]);

@@ -96,10 +96,12 @@ test('the root is made from a live identity provider, compared with keys from el
 
   const [old = ''] = provider.keys.ids;
   const next = provider.keys.rotate();
-  expect(done(await keysInit(...ca))).toMatchObject({ issuerKeys: [{ kid: old }, { kid: next, change: 'new' }] });
+  const update = [...ca, '--update-keys'];
+  expect(done(await keysInit(...update))).toMatchObject({ issuerKeys: [{ kid: old }, { kid: next, change: 'new' }] });
   provider.keys.remove(old);
-  expect(done(await keysInit(...ca))).toMatchObject({ issuerKeys: [{ kid: old, change: 'gone' }, { kid: next }] });
+  expect(done(await keysInit(...update))).toMatchObject({ issuerKeys: [{ kid: old, change: 'gone' }, { kid: next }] });
   const before = await readFile(at('root.json'), 'utf8');
+  expect(done(await keysInit(...update))).toMatchObject({ changed: false });
   expect(done(await keysInit(...ca))).toMatchObject({ changed: false });
 
   await provider.down();

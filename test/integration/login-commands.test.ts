@@ -1,6 +1,4 @@
 /** People at the identity provider, as they type it: login, whoami, logout, and the enrolment of a reader. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,10 +13,10 @@ import { watchForSecrets } from '../support/planted-secrets.ts';
 import { type Event, portolan, portolanText, startPortolan, succeed } from '../support/program.ts';
 import { raised } from '../support/raised.ts';
 import { temporaryFolder } from '../support/temporary.ts';
+import { portolanOnTerminal } from '../support/terminal.ts';
 
 const PASSWORD = 'throw-away password';
 const PASSPHRASE = 'a passphrase that nobody sees';
-const PORTOLAN = new URL('../../scripts/portolan', import.meta.url).pathname;
 
 let provider: OpenIdProvider;
 /** A folder with trust.json, as `backup init` leaves it. */
@@ -124,32 +122,10 @@ test('somebody on a server logs in with a code', async () => {
   expect(await running.ended).toMatchObject({ status: 0, result: { subject: anna.id } });
 });
 
-/** Runs `portolan` on a terminal; `answer` gives what is typed at a prompt. */
-async function onTerminal(
-  args: readonly string[],
-  { cwd, env }: { readonly cwd: string; readonly env: Readonly<Record<string, string | undefined>> },
-  answer: (screen: string) => Promise<string | undefined>,
-) {
-  const command = [PORTOLAN, ...args].map((word) => `'${word}'`).join(' ');
-  const child = spawn('script', ['-qec', command, '/dev/null'], { cwd, env: { ...process.env, ...env } });
-  let screen = '';
-  let answered = 0;
-  child.stdout.setEncoding('utf8').on('data', async (part: string) => {
-    screen += part;
-    const fresh = screen.slice(answered);
-    if (!/(Address|Passphrase.*|again): $/.test(fresh)) return;
-    answered = screen.length;
-    const typed = await answer(fresh);
-    if (typed !== undefined) child.stdin.write(`${typed}\n`);
-  });
-  const [status] = (await once(child, 'close')) as [number | null];
-  return { status, screen };
-}
-
 test('somebody whose browser is elsewhere carries the address by hand', async () => {
   const anna = provider.addPerson({ name: 'anna' });
   const { options, run } = await createSeat(anna);
-  const { status, screen } = await onTerminal(['login', '--no-browser'], options, async (text) => {
+  const { status, screen } = await portolanOnTerminal(['login', '--no-browser'], options, async (text) => {
     const address = /log in: (http\S+)/.exec(text)?.[1] ?? '';
     return (await anna.logIn(address, { leave: false })).address;
   });
@@ -198,7 +174,7 @@ test('a reader enrols with a new identity, answers the challenge and is approved
   const dora = provider.addPerson({ name: 'dora' });
   const { at, options, run } = await createSeat(dora);
   const files = ['--identity-out', at('dora.txt'), '--enrolment-out', at('dora.enrolment')];
-  const { status, screen } = await onTerminal(['keys', 'enroll', ...files], options, async () => PASSPHRASE);
+  const { status, screen } = await portolanOnTerminal(['keys', 'enroll', ...files], options, async () => PASSPHRASE);
   expect(status, screen).toBe(0);
   expect(await readFile(at('dora.txt'), 'utf8')).toContain('BEGIN AGE ENCRYPTED FILE');
   expect((await stat(at('dora.txt'))).mode & 0o777).toBe(0o600);
@@ -216,8 +192,9 @@ test('a reader enrols with a new identity, answers the challenge and is approved
   const approve = (...given: string[]) =>
     portolan(['keys', 'approve', ...signed, ...about, ...given], { env: { HOME: ship, COSIGN_PASSWORD: PASSWORD } });
   expect(await approve('--challenge-out', at('challenge'))).toMatchObject({ status: 0 });
-  const answer = ['--challenge', at('challenge'), '-i', at('dora.txt'), '--answer-out', at('answer')];
-  const second = await onTerminal(['keys', 'enroll', ...answer], options, async () => PASSPHRASE);
+  const own = ['--enrolment', at('dora.enrolment'), '-i', at('dora.txt')];
+  const answer = ['--challenge', at('challenge'), ...own, '--answer-out', at('answer')];
+  const second = await portolanOnTerminal(['keys', 'enroll', ...answer], options, async () => PASSPHRASE);
   expect(second.status, second.screen).toBe(0);
   const approved = await approve('--answer', at('answer'));
   expect(approved.status, approved.stdout).toBe(0);

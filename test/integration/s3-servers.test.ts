@@ -102,3 +102,21 @@ test('a user of MinIO may do what its policy says', async () => {
   expect(await text(reader)).toBe('written');
   await expect(reader.send(new PutObjectCommand({ Bucket, Key, Body: 'x' }))).rejects.toMatchObject(status(403));
 });
+
+test('whoever may delete objects of MinIO deletes their versions too, unless that is denied (docs/storage-policies.md, "Pruner")', async () => {
+  const server = await started(startMinio);
+  const root = server.client();
+  await makeBucket(root, Bucket, { versioning: true });
+  const Resource = [`arn:aws:s3:::${Bucket}/packs/*`];
+  const allowed = { Effect: 'Allow', Action: ['s3:DeleteObject'], Resource } as const;
+  const denied = { Effect: 'Deny', Action: ['s3:DeleteObjectVersion'], Resource } as const;
+  const put = async () => (await root.send(new PutObjectCommand({ Bucket, Key, Body: 'written' }))).VersionId ?? '';
+  const VersionId = await put();
+  const pruner = server.client(await server.createUser([allowed, denied]));
+  await expect(pruner.send(new DeleteObjectCommand({ Bucket, Key, VersionId }))).rejects.toMatchObject(status(403));
+  await pruner.send(new DeleteObjectCommand({ Bucket, Key }));
+  expect(await text(root, VersionId)).toBe('written');
+  const thief = server.client(await server.createUser([allowed]));
+  await thief.send(new DeleteObjectCommand({ Bucket, Key, VersionId }));
+  await expect(text(root, VersionId)).rejects.toMatchObject(status(404));
+});

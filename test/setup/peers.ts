@@ -18,6 +18,7 @@ const PROGRAMS = [
   'ctr',
   'runc',
   'wharfie-check',
+  'telemetry-check',
   'pgbouncer',
   'minio',
   'versitygw',

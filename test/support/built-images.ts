@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CHECKOUT } from './importer.ts';
 import { succeed } from './program.ts';
 
-export type ImageName = 'pause' | 'web' | 'blog' | 'shop' | 'postgres' | 'portolan';
+export type ImageName = 'pause' | 'web' | 'blog' | 'shop' | 'postgres' | 'portolan' | 'portolan-drill';
 
 /**
  * A layout with images of scripts/image in a new folder. scripts/test builds all of them once, into the folder that

@@ -31,8 +31,9 @@ export async function makeExampleShip(folder: string): Promise<void> {
   };
   const approve = (who: 'ada' | 'ben', ...args: string[]) =>
     runAs(who, 'keys', 'approve', '--repo', 'repository', '--trust', 'trust.json', '--sign-key', `${who}.key`, ...args);
+  const own = ['--enrolment', 'carol.enrolment', '-i', 'carol.txt'];
   const answer = (challenge: string, out: string) =>
-    runAs('carol', 'keys', 'enroll', '--challenge', challenge, '-i', 'carol.txt', '--answer-out', out);
+    runAs('carol', 'keys', 'enroll', '--challenge', challenge, ...own, '--answer-out', out);
 
   try {
     await makeIssuer();
@@ -92,11 +93,11 @@ export async function makeExampleShip(folder: string): Promise<void> {
     await copyFile(result.writerKey, at('db-1.writer.json'));
   }
 
-  /** Her login was a minute ago, and its token lived for half of that: what has expired can be shown to everybody. */
+  /** Her login was twenty minutes ago, and its token lived for one: what has expired can be shown to everybody. */
   async function enrolCarol(recipient: string): Promise<void> {
     const { repository } = JSON.parse(await readFile(at('trust.json'), 'utf8')) as { repository: string };
-    const issuedAt = Math.floor(Date.now() / 1000) - 60;
-    const claims = { exp: issuedAt + 30 };
+    const issuedAt = Math.floor(Date.now() / 1000) - 1200;
+    const claims = { exp: issuedAt + 60 };
     const bytes = await issuer.enrol({ repository, recipient, subject: '284561203846860835', issuedAt, claims });
     await writeFile(at('carol.enrolment'), bytes);
   }

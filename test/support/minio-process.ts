@@ -11,13 +11,13 @@ import {
   startS3Process,
 } from './s3-process.ts';
 
-/** Whose tokens MinIO takes for credentials (its "OpenID access management", with a role instead of a claim). */
+/** Whose tokens MinIO takes for credentials (its "OpenID access management"), by a role or by a claim. */
 export interface MinioOpenId {
   readonly issuer: string;
   /** Tokens are for this audience. */
   readonly audience: string;
-  /** Names of policies (`createPolicy`), each of which says by its conditions whom it is for. */
-  readonly policies: readonly string[];
+  /** Names of policies (`createPolicy`), each of which says by its conditions whom it is for; or the claim of a token that names them. */
+  readonly policies: readonly string[] | { readonly claim: string };
   /** PEM file of the issuer's certificate authority, where it speaks TLS. */
   readonly caFile?: string;
 }
@@ -27,7 +27,7 @@ export interface MinioOptions extends S3ProcessOptions {
 }
 
 export interface MinioProcess extends S3Process {
-  /** What a web identity asks for: all tokens of the issuer. Only with `openId`. */
+  /** What a web identity asks for: all tokens of the issuer. Only with `openId` and policies. */
   readonly roleArn: string;
   createPolicy(name: string, statements: readonly PolicyStatement[]): Promise<void>;
   /** A new user who may do what the statements allow, and nothing else. */
@@ -92,6 +92,8 @@ function openIdEnvironment({ issuer, audience, policies }: MinioOpenId): Record<
     MINIO_IDENTITY_OPENID_CLIENT_ID: audience,
     // Without one, MinIO takes a token that anybody has signed by HS256 with an empty key.
     MINIO_IDENTITY_OPENID_CLIENT_SECRET: randomBytes(32).toString('hex'),
-    MINIO_IDENTITY_OPENID_ROLE_POLICY: policies.join(','),
+    ...('claim' in policies
+      ? { MINIO_IDENTITY_OPENID_CLAIM_NAME: policies.claim }
+      : { MINIO_IDENTITY_OPENID_ROLE_POLICY: policies.join(',') }),
   };
 }

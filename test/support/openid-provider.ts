@@ -64,9 +64,13 @@ export interface OpenIdProviderSettings {
   /** Answers everything with this status, and with what `brokenBody` says. */
   brokenStatus: number | undefined;
   brokenBody: string;
+  /** Leads whoever asks for this path elsewhere. */
+  redirect: { readonly path: string; readonly status: number; readonly to: string } | undefined;
   profileInIdToken: boolean;
   /** The last word on the claims of every ID token of a person. */
   alterIdToken: ((claims: JWTPayload) => JWTPayload) | undefined;
+  /** What an action of ZITADEL (version 2, function `preaccesstoken`) adds to the access token of a service account. */
+  actionClaims: ((account: ServiceAccountEntry) => JWTPayload) | undefined;
   /** The next so many questions of the device flow are answered with `slow_down`. */
   slowDowns: number;
   /** The largest page of its API. */
@@ -91,8 +95,10 @@ export async function startOpenIdProvider(options: OpenIdProviderOptions = {}): 
     clockOffsetSeconds: 0,
     brokenStatus: undefined,
     brokenBody: '{"error":"server_error","error_description":"Errors.Internal"}',
+    redirect: undefined,
     profileInIdToken: false,
     alterIdToken: undefined,
+    actionClaims: undefined,
     slowDowns: 0,
     apiPageSize: 100,
   };
@@ -104,6 +110,7 @@ export async function startOpenIdProvider(options: OpenIdProviderOptions = {}): 
     keys,
     now,
     seconds: () => settings.accessTokenSeconds,
+    actionClaims: (account) => settings.actionClaims?.(account) ?? {},
   });
   const login = createBrowserLogin({
     issuer,
@@ -122,6 +129,9 @@ export async function startOpenIdProvider(options: OpenIdProviderOptions = {}): 
     response.setHeader('Date', new Date(now() * 1000).toUTCString());
     const body = await buffer(request);
     if (settings.brokenStatus !== undefined) return respond(response, settings.brokenStatus, settings.brokenBody);
+    if (path === settings.redirect?.path) {
+      return response.writeHead(settings.redirect.status, { Location: settings.redirect.to }).end();
+    }
     if (path === '/oauth/v2/keys') return respond(response, 200, JSON.stringify(keys.jwks()));
     if (path.startsWith(`${LOGIN_PATH}/`)) {
       return login.loginPage(request, response, new URLSearchParams(body.toString()));

@@ -19,6 +19,8 @@ export interface ProgramOptions {
   /** Added to this process's environment. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly input?: string;
+  /** Of `portolan`: how far its clock is off, as faketime says it: `+5m`, `-5y`. */
+  readonly clock?: string;
 }
 
 export interface Running {
@@ -79,7 +81,13 @@ export interface PortolanRunning {
 
 /** Starts `portolan … --json`. */
 export function startPortolan(args: readonly string[], options: ProgramOptions = {}): PortolanRunning {
-  const { child, ended } = start(PORTOLAN, [...args, '--json'], options);
+  const words = [
+    ...(options.clock === undefined ? [] : ['faketime', '-f', options.clock]),
+    PORTOLAN,
+    ...args,
+    '--json',
+  ];
+  const { child, ended } = start(words[0] as string, words.slice(1), options);
   return { child, ended: ended.then(withEvents) };
 }
 
@@ -97,9 +105,18 @@ function withEvents(ended: Ended): PortolanEnded {
   const lines = ended.stdout.split('\n').filter((line) => line !== '');
   // A process that was killed may have written a part of its last line.
   if (ended.signal !== null && !ended.stdout.endsWith('\n')) lines.pop();
-  const events = lines.map((line) => JSON.parse(line) as Event);
+  const events = lines.map(eventOf);
   const last = (name: string) => events.findLast(({ event }) => event === name);
   return { ...ended, events, result: last('result'), error: last('error') };
+}
+
+/** Every line of every command is fit for a collector of logs: when, how grave, what. What is tested is the rest of it. */
+function eventOf(line: string): Event {
+  const { time, level, ...rest } = JSON.parse(line) as Event;
+  if (Number.isNaN(Date.parse(String(time))) || !['debug', 'info', 'warn', 'error'].includes(String(level))) {
+    throw new Error(`not an event with a time and a level: ${line}`);
+  }
+  return rest.event === 'record' ? { ...rest, time } : rest;
 }
 
 /** Kills a program and what it started, at once. */

@@ -15,9 +15,9 @@ export interface S3Credentials {
   readonly sessionToken?: string;
 }
 
-/** A server of object storage on a port of loopback, with its files in one folder. */
+/** A server of object storage on a port of this machine, with its files in one folder. */
 export interface S3Process extends AsyncDisposable {
-  /** `http://127.0.0.1:PORT`, or with https. */
+  /** `http://HOST:PORT`, or with https. */
   readonly endpoint: string;
   readonly region: string;
   /** Of the one who may do everything. */
@@ -41,13 +41,15 @@ export interface S3Process extends AsyncDisposable {
 export interface S3ProcessOptions {
   /** Speaks TLS, with a certificate of a private authority. */
   readonly tls?: boolean;
+  /** An address of this machine that others reach too; 127.0.0.1 unless said. */
+  readonly host?: string;
 }
 
 /** How one kind of server is started. */
 export interface S3Program {
   readonly program: string;
   command(at: {
-    /** `127.0.0.1:PORT`. */
+    /** `HOST:PORT`. */
     readonly address: string;
     readonly region: string;
     readonly root: S3Credentials;
@@ -68,11 +70,13 @@ export async function startS3Process(
   await mkdir(folder, { recursive: true });
   const logFile = join(folder, 'log');
   const root = newCredentials();
-  const certificate = options.tls === true ? await makePrivateCertificate(join(folder, 'certificate')) : undefined;
+  const { host = '127.0.0.1' } = options;
+  const certificate =
+    options.tls === true ? await makePrivateCertificate(join(folder, 'certificate'), host) : undefined;
   const clients: S3Client[] = [];
   let port = await freePort();
   let running: { readonly child: ChildProcess; readonly ended: Promise<void> } | undefined;
-  const endpoint = () => `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
+  const endpoint = () => `${certificate === undefined ? 'http' : 'https'}://${host}:${port}`;
   const newClient = (credentials: S3Credentials, maxAttempts: number) =>
     new S3Client({
       endpoint: endpoint(),
@@ -97,7 +101,7 @@ export async function startS3Process(
   const start = async () => {
     if (running !== undefined) throw new Error(`${kind.program} is running already`);
     const { args, environment } = await kind.command({
-      address: `127.0.0.1:${port}`,
+      address: `${host}:${port}`,
       region: REGION,
       root,
       certificate,

@@ -1,4 +1,9 @@
-import { type PolicyStatement, type StorageRole as Role, storagePolicy } from '../../src/formats/storage/policy.ts';
+import {
+  type MinioIdentity,
+  type PolicyStatement,
+  type StorageRole as Role,
+  storagePolicy,
+} from '../../src/formats/storage/policy.ts';
 
 export type StorageRole = Capitalize<Role>;
 
@@ -9,8 +14,13 @@ interface Names {
   readonly verifier?: string;
 }
 
-/** What `portolan storage policy` and docs/storage-policies.md give a role; with `subject` by MinIO's role of an OpenID provider. */
-export function policyOf(role: StorageRole, names: Names, subject?: string): readonly PolicyStatement[] {
+/** What `portolan storage policy` and docs/storage-policies.md give a role; `identity` (or its subject) by MinIO's OpenID provider. */
+export function policyOf(
+  role: StorageRole,
+  names: Names,
+  identity?: string | MinioIdentity,
+): readonly PolicyStatement[] {
   const named = { writer: 'nobody', verifier: 'nobody', ...names };
-  return storagePolicy(role.toLowerCase() as Role, named, subject).Statement;
+  const given = typeof identity === 'string' ? { subject: identity } : identity;
+  return storagePolicy(role.toLowerCase() as Role, named, given).Statement;
 }

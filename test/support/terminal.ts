@@ -28,3 +28,27 @@ export async function onTerminal(script: string, { cwd, env, passphrase }: Termi
   const [status] = (await once(child, 'close')) as [number | null];
   return { status, screen };
 }
+
+const PORTOLAN = new URL('../../scripts/portolan', import.meta.url).pathname;
+
+/** Runs `portolan` on a terminal of its own; `answer` gives what is typed at a question, from what stood on the screen since the last one. */
+export async function portolanOnTerminal(
+  args: readonly string[],
+  { cwd, env }: Pick<TerminalOptions, 'cwd' | 'env'>,
+  answer: (screen: string) => Promise<string | undefined>,
+) {
+  const command = [PORTOLAN, ...args].map((word) => `'${word}'`).join(' ');
+  const child = spawn('script', ['-qec', command, '/dev/null'], { cwd, env: { ...process.env, ...env } });
+  let screen = '';
+  let answered = 0;
+  child.stdout.setEncoding('utf8').on('data', async (part: string) => {
+    screen += part;
+    const fresh = screen.slice(answered);
+    if (!/(Address|Passphrase.*|again): $/.test(fresh)) return;
+    answered = screen.length;
+    const typed = await answer(fresh);
+    if (typed !== undefined) child.stdin.write(`${typed}\n`);
+  });
+  const [status] = (await once(child, 'close')) as [number | null];
+  return { status, screen };
+}

@@ -16,17 +16,19 @@ export async function statPlain(path: string): Promise<Stats | undefined> {
 
 /**
  * Opens a plain file to be read, in a place that is not ours to trust: a symbolic link is not followed (it could lead to any
- * file of this machine), a named pipe or a device not waited for. `flags` are added to those of open(2).
+ * file of this machine) unless that is asked for, a named pipe or a device not waited for. `flags` are added to those of open(2).
  *
  * @throws AdapterError FILE_UNREADABLE when it is something else; the system's errors as they are
  */
 export async function openPlain(
   path: string,
   flags = 0,
+  { followLinks = false }: { readonly followLinks?: boolean } = {},
 ): Promise<{ readonly file: FileHandle; readonly sizeBytes: number }> {
   let file: FileHandle;
   try {
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW | flags);
+    const noFollow = followLinks ? 0 : constants.O_NOFOLLOW;
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | noFollow | flags);
   } catch (cause) {
     // A socket answers ENXIO.
     if (isErrno(cause) && (cause.code === 'ELOOP' || cause.code === 'ENXIO')) throw notPlain(path, cause);

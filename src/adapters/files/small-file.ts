@@ -6,6 +6,8 @@ import { openPlain } from './plain-file.ts';
 export interface SmallFileOptions {
   /** Give the first `maxBytes` of a larger file, instead of refusing it. */
   readonly startOnly?: boolean;
+  /** The person named it, so the place is theirs: a symbolic link is followed. Kubernetes mounts Secrets and tokens as links. */
+  readonly followLinks?: boolean;
 }
 
 /**
@@ -20,7 +22,7 @@ export async function readSmallFile(
   maxBytes: number,
   options: SmallFileOptions = {},
 ): Promise<Uint8Array | undefined> {
-  const opened = await openPlain(path).catch((cause) => {
+  const opened = await openPlain(path, 0, options).catch((cause) => {
     if (isErrno(cause) && cause.code === 'ENOENT') return undefined;
     throw fileError(cause, path, 'read');
   });

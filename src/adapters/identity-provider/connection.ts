@@ -98,12 +98,13 @@ async function discover(issuer: string, exchange: Exchange, signal: AbortSignal 
     throw protocolFailure(issuer, 'it calls itself by another name', { expected: issuer, found: metadata.issuer });
   }
   const { authorization_endpoint, token_endpoint, jwks_uri, device_authorization_endpoint = token_endpoint } = metadata;
-  const { protocol } = new URL(issuer);
+  const { origin } = new URL(issuer);
+  // What it describes gets secrets and assertions, and a machine inside of a network that the provider cannot reach asks there.
   const away = [authorization_endpoint, token_endpoint, jwks_uri, device_authorization_endpoint].find(
-    (address) => protocol === 'https:' && new URL(address).protocol !== protocol,
+    (address) => new URL(address).origin !== origin,
   );
   if (away === undefined) return metadata;
-  throw protocolFailure(issuer, 'it leads away from TLS', { expected: 'https', found: printable(away, 200) });
+  throw protocolFailure(issuer, 'it leads away from itself', { expected: origin, found: printable(away, 200) });
 }
 
 /** @throws AdapterError IDENTITY_PROVIDER_PROTOCOL */

@@ -9,9 +9,15 @@ type Environment = Readonly<Record<string, string>>;
 export function openBrowser(address: string, env: Environment): void {
   const program = browserProgram(env);
   if (program === undefined) return;
-  const child = spawn(program, [address], { env, stdio: 'ignore', detached: true });
+  const child = spawn(program, [address], { env: withoutSecrets(env), stdio: 'ignore', detached: true });
   child.on('error', () => {});
   child.unref();
+}
+
+/** A browser runs for days, and has its environment read by more than the person: passwords that this program was given stay here. */
+function withoutSecrets(env: Environment): Environment {
+  const isSecret = (name: string) => /PASSW|PASSPHRASE|SECRET|TOKEN|CREDENTIAL/i.test(name);
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !isSecret(name)));
 }
 
 /** As other programs look; without a screen, `xdg-open` would start a browser in this very terminal. */

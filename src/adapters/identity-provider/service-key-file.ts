@@ -31,7 +31,7 @@ export async function readClientSecret(clientId: string, file: string): Promise<
 }
 
 async function read(file: string): Promise<Uint8Array> {
-  const bytes = await readSmallFile(file, MAX_BYTES);
+  const bytes = await readSmallFile(file, MAX_BYTES, { followLinks: true });
   if (bytes !== undefined) return bytes;
   throw new AdapterError('FILE_MISSING', `${file} is not there`, {
     at: { file },

@@ -134,6 +134,6 @@ function missing(
     expected: `${programs.join(', ')} ${serverMajor} or newer`,
     found: found.map((one) => `${one.version} in ${one.folder}`).join(', ') || 'none',
     ...(folder === undefined ? {} : { at: { file: folder } }),
-    hint: `Install the client programs of PostgreSQL ${serverMajor} (Debian: postgresql-client-${serverMajor}), or name their folder by --pg-bin.`,
+    hint: `Install the client programs of PostgreSQL ${serverMajor} (Debian: postgresql-client-${serverMajor}), in a container take an image that has them, or name their folder by --pg-bin.`,
   });
 }

@@ -3,7 +3,7 @@ import type { RecordedWork } from '../../usecases/audit/look-into-journal.ts';
 import { defineCommand } from '../arguments.ts';
 import { formatTable } from '../output-table.ts';
 import { formatCount } from '../output-units.ts';
-import { actorText, auditStateOption, throwFindings } from './audit-options.ts';
+import { actorText, auditStateOption, recordTeller, throwFindings } from './audit-options.ts';
 
 export const spec = defineCommand({
   name: 'list',
@@ -19,13 +19,11 @@ export const spec = defineCommand({
   ],
   async run(context, _, { state }) {
     const { composeAudit } = await import('../../compose/audit.ts');
-    const { envelopeOf } = await import('../../formats/audit/exported.ts');
     const { formatHead } = await import('../../formats/audit/journal.ts');
     const report = await composeAudit({ state }, context);
     const { place, entries, works, findings, head } = report;
-    for (const { record, digest, bytes } of entries) {
-      context.output.event('record', { ...record, digest, envelope: envelopeOf(bytes) });
-    }
+    const tell = await recordTeller(context);
+    for (const { record, bytes } of entries) tell(record, bytes);
     const fields = {
       ...{ place, records: entries.length, open: works.filter(({ outcome }) => outcome === 'open').length },
       ...{ head: head && formatHead(head), findings: findings.map(({ code, message }) => ({ code, message })) },

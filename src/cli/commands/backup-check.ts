@@ -3,6 +3,7 @@ import { formatBytes, formatCount } from '../output-units.ts';
 import { percentOf } from './duration-option.ts';
 import { checkpointOption, repositoryOptions, signerOf } from './repository-options.ts';
 import { identityOption, passwordFileOption } from './shared-options.ts';
+import { telemetryOptions } from './telemetry-options.ts';
 
 /** Named in text, as far as a person reads on. */
 const PROBLEMS_NAMED = 50;
@@ -30,6 +31,7 @@ export const spec = defineCommand({
     passwordFile: passwordFileOption,
     ...repositoryOptions,
     checkpoint: checkpointOption,
+    ...telemetryOptions,
   },
   examples: [
     { command: 'portolan backup check --repo /srv/backups', note: 'without a key' },

@@ -1,6 +1,7 @@
 import { defineCommand } from '../arguments.ts';
 import { formatBytes, formatCount } from '../output-units.ts';
 import { repositoryOptions } from './repository-options.ts';
+import { telemetryOptions } from './telemetry-options.ts';
 
 export const spec = defineCommand({
   name: 'copy',
@@ -10,7 +11,7 @@ export const spec = defineCommand({
     'against the digest that a signed snapshot names. What is there is not copied again, so a copy that was interrupted ' +
     'goes on. Exit status 3: something is damaged here, and was left out.',
   arguments: { target: { description: 'the other repository: a folder or s3://…', complete: 'folder' } },
-  options: repositoryOptions,
+  options: { ...repositoryOptions, ...telemetryOptions },
   examples: [
     { command: 'portolan backup copy /media/disk/backups --repo /srv/backups', note: 'onto a disk' },
     {

@@ -1,7 +1,9 @@
 import { defineCommand, path } from '../arguments.ts';
 import { formatBytes, formatCount } from '../output-units.ts';
+import { recordTeller } from './audit-options.ts';
 import { checkpointOption, repositoryOptions, signerOf, snapshotArgument } from './repository-options.ts';
 import { identityOption, passwordFileOption } from './shared-options.ts';
+import { telemetryOptions } from './telemetry-options.ts';
 
 export const spec = defineCommand({
   name: 'drill',
@@ -37,6 +39,7 @@ export const spec = defineCommand({
     }),
     ...repositoryOptions,
     checkpoint: checkpointOption,
+    ...telemetryOptions,
   },
   examples: [
     {
@@ -59,6 +62,7 @@ export const spec = defineCommand({
         identities: await readIdentities(identity, context.askSecret),
         signer: signerOf({ signKey, passwordFile }, context),
         program: VERSION,
+        onRecord: await recordTeller(context),
       },
       context,
     );

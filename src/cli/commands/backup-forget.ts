@@ -2,10 +2,9 @@ import { defineCommand, flag, integer, list, text } from '../arguments.ts';
 import { formatTable } from '../output-table.ts';
 import { formatCount } from '../output-units.ts';
 import { durationOf } from './duration-option.ts';
+import { acceptOption, copiedOption, holdReasonsOf, perDayOption } from './hold-options.ts';
 import { repositoryOptions, repositorySignerOptions, signerOf } from './repository-options.ts';
-
-const HOLDS = ['more-than-scheduled', 'clocks-disagree', 'collapsed'] as const;
-type Hold = (typeof HOLDS)[number];
+import { telemetryOptions } from './telemetry-options.ts';
 
 const count = (what: string) => integer({ value: 'N', minimum: 1, description: `keep the newest of ${what}` });
 
@@ -27,23 +26,16 @@ export const spec = defineCommand({
     keepWithin: text({ value: 'TIME', description: 'keep all that is not older, such as 14d' }),
     keepTag: list({ value: 'TAG', description: 'keep all with this tag; repeatable' }),
     floor: text({ value: 'TIME', defaultValue: '1d', description: 'forget nothing that is younger' }),
-    perDay: integer({
-      value: 'N',
-      minimum: 1,
-      description: 'how many snapshots a writer makes in a day: with more, its chain is held',
-    }),
+    perDay: perDayOption,
     writer: list({ value: 'NAME', description: 'only this writer; repeatable' }),
-    accept: list({
-      value: 'REASON',
-      complete: [...HOLDS],
-      description: `forget although a chain is held: ${HOLDS.join(', ')}; repeatable`,
-    }),
+    accept: acceptOption('forget although a chain is held'),
     evenHeld: flag({ description: 'with SNAPSHOTS: forget them even when they are on hold' }),
     acceptMissing: flag({ description: 'go on although snapshots are gone without a stub' }),
-    copied: flag({ description: 'the repository is a copy: go by the times that snapshots say of themselves' }),
+    copied: copiedOption,
     plan: flag({ description: 'show what would be forgotten, and why the rest stays; change nothing' }),
     ...repositorySignerOptions,
     ...repositoryOptions,
+    ...telemetryOptions,
   },
   examples: [
     {
@@ -62,13 +54,7 @@ export const spec = defineCommand({
         hint: 'Give rules such as --keep-daily 7 --keep-weekly 4, or name snapshots.',
       });
     }
-    const accept = values.accept.map((reason) => {
-      if ((HOLDS as readonly string[]).includes(reason)) return reason as Hold;
-      throw new UsageError('USAGE', '--accept: not a reason for holding a chain', {
-        expected: HOLDS.join(', '),
-        found: reason,
-      });
-    });
+    const accept = holdReasonsOf(values.accept);
     const report = await composeBackupForget(
       {
         ...values,

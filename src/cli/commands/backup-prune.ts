@@ -1,6 +1,7 @@
 import { defineCommand, flag } from '../arguments.ts';
 import { formatBytes, formatCount, formatDuration } from '../output-units.ts';
 import { repositoryOptions, repositorySignerOptions, signerOf } from './repository-options.ts';
+import { telemetryOptions } from './telemetry-options.ts';
 
 export const spec = defineCommand({
   name: 'prune',
@@ -17,6 +18,7 @@ export const spec = defineCommand({
     }),
     ...repositorySignerOptions,
     ...repositoryOptions,
+    ...telemetryOptions,
   },
   examples: [
     { command: 'portolan backup prune --repo /srv/backups --plan', note: 'look first' },

@@ -1,4 +1,4 @@
-import { defineCommand, flag, list, path, pathList, text } from '../arguments.ts';
+import { defineCommand, flag, integer, list, path, pathList, text } from '../arguments.ts';
 import { formatBytes, formatCount, formatDuration } from '../output-units.ts';
 import { durationOf } from './duration-option.ts';
 import {
@@ -11,6 +11,7 @@ import {
 } from './repository-options.ts';
 import { droppedLines, rolesLines } from './roles-text.ts';
 import { caFileOption, databasePasswordFileOption, waitLockOption } from './shared-options.ts';
+import { telemetryOptions } from './telemetry-options.ts';
 
 export const spec = defineCommand({
   name: 'run',
@@ -42,6 +43,7 @@ export const spec = defineCommand({
       description: 'leave files and folders out, such as *.tmp or cache/**; repeatable',
     }),
     oneFileSystem: flag({ description: 'leave out what is mounted below these folders' }),
+    rereadFiles: flag({ description: 'read files too whose size, times and inode are those of the run before' }),
     profile: text({ value: 'NAME', choices: ['supabase'], description: 'what the server is besides PostgreSQL' }),
     pgBin: path({
       value: 'DIR',
@@ -51,6 +53,12 @@ export const spec = defineCommand({
     writerKey: path({
       value: 'FILE',
       description: 'the key file of the writer; without it what `backup init` left here',
+    }),
+    minimumEpoch: integer({
+      value: 'N',
+      minimum: 1,
+      maximum: 99_999_999,
+      description: 'believe no roster before this epoch: for machines that keep no state between runs',
     }),
     ...repositorySignerOptions,
     tag: tagOption,
@@ -68,6 +76,7 @@ export const spec = defineCommand({
     waitLock: waitLockOption('how long another run of the same writer on this machine is waited for'),
     state: repositoryStateOption,
     ...storageOptions,
+    ...telemetryOptions,
   },
   examples: [
     {
@@ -124,7 +133,7 @@ export const spec = defineCommand({
             `  ${kind.padEnd(11)} ${place}: ${formatCount(items, kind === 'postgres' ? 'table' : 'file')}${rows === undefined ? '' : `, ${rows} rows`}, ${formatBytes(sizeBytes)}`,
         ),
         ...sources.flatMap(({ notes }) => notes.map((note) => `  note        ${note}`)),
-        `  read        ${formatBytes(outcome.sizeBytes)}, of which ${share} % was there already`,
+        `  size        ${formatBytes(outcome.sizeBytes)}, of which ${share} % was there already`,
         `  stored      ${formatBytes(outcome.storedBytes)} in ${formatCount(outcome.newPacks, 'new pack')}`,
         `  readers     ${outcome.recipients.length}`,
         ...droppedLines(outcome.dropped),

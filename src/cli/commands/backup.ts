@@ -10,6 +10,7 @@ const COMMANDS: readonly (() => Promise<{ readonly spec: CommandSpec }>)[] = [
   () => import('./backup-ls.ts'),
   () => import('./backup-stats.ts'),
   () => import('./backup-check.ts'),
+  () => import('./backup-metrics.ts'),
   () => import('./backup-drill.ts'),
   () => import('./backup-forget.ts'),
   () => import('./backup-prune.ts'),

@@ -6,6 +6,7 @@ import { formatBytes, formatCount } from '../output-units.ts';
 import { onlyOption, partsOf } from './parts-option.ts';
 import { bundleArgument, caFileOption, carriedHelmOption, identityOption, trustOption } from './shared-options.ts';
 import { databaseOf, databaseOptions, targetOptions, targetOptionsOf, waitOptions, waitsOf } from './target-options.ts';
+import { telemetryOptions } from './telemetry-options.ts';
 
 export const spec = defineCommand({
   name: 'import',
@@ -42,6 +43,7 @@ export const spec = defineCommand({
       description: 'write what the target holds now, signed by the target, and sealed to whom the bundle names',
     }),
     ...waitOptions,
+    ...telemetryOptions,
   },
   examples: [
     { command: 'portolan bundle import /media/usb -i key.txt --trust cosign.pub --plan', note: 'look first' },

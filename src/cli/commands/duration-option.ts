@@ -1,19 +1,23 @@
 import { UsageError } from '../errors.ts';
 
 const UNITS: Readonly<Record<string, number>> = {
+  s: 1000,
   min: 60_000,
   h: 3_600_000,
   d: 86_400_000,
   w: 7 * 86_400_000,
 };
 
-/** `30d`, `12h`, `90min`, `2w` in milliseconds. @throws UsageError USAGE */
+export const DURATION_PATTERN = /^([0-9]{1,6})(s|min|h|d|w)$/;
+export const PERCENT_PATTERN = /^([0-9]{1,3}(?:\.[0-9]{1,3})?)%?$/;
+
+/** `30d`, `12h`, `90min`, `45s`, `2w` in milliseconds. @throws UsageError USAGE */
 export function durationOf(name: string, given: string): number {
-  const [, count, unit] = /^([0-9]{1,6})(min|h|d|w)$/.exec(given) ?? [];
+  const [, count, unit] = DURATION_PATTERN.exec(given) ?? [];
   const ms = Number(count) * (UNITS[unit ?? ''] ?? Number.NaN);
   if (ms > 0) return ms;
   throw new UsageError('USAGE', `--${name}: not a length of time`, {
-    expected: 'a number and min, h, d or w, such as 30d',
+    expected: 'a number and s, min, h, d or w, such as 30d',
     found: given,
   });
 }
@@ -31,7 +35,7 @@ export function endOfDay(name: string, given: string): Date {
 
 /** `10%` or `10`: a part of a hundred. @throws UsageError USAGE */
 export function percentOf(name: string, given: string): number {
-  const [, text] = /^([0-9]{1,3}(?:\.[0-9]{1,3})?)%?$/.exec(given) ?? [];
+  const [, text] = PERCENT_PATTERN.exec(given) ?? [];
   const percent = Number(text);
   if (percent >= 0 && percent <= 100) return percent;
   throw new UsageError('USAGE', `--${name}: not a percentage`, { expected: '0% to 100%', found: given });

@@ -1,5 +1,5 @@
 import type { KeysInitOutcome } from '../../compose/keys-init.ts';
-import { defineCommand, integer, list, path, text } from '../arguments.ts';
+import { defineCommand, flag, integer, list, path, text } from '../arguments.ts';
 import { formatTable } from '../output-table.ts';
 import { roleKeys } from './repository-options.ts';
 
@@ -9,8 +9,9 @@ export const spec = defineCommand({
   description:
     'Writes the file that everybody gets by another way than the storage: who approves, which break-glass recipient every ' +
     'roster has, and by which identity provider readers are enrolled, with the history of its keys. `backup init --root` makes a ' +
-    'repository by it. Run again on a file that is there, it adds keys that the identity provider has now and ends those that are ' +
-    'gone; what the file says already is not changed.',
+    'repository by it. Run again on a file that is there, it holds the keys that the identity provider has now against it: exit status 3 ' +
+    'when they are others. With --update-keys it adds those that are new and ends those that are gone; compare them by another way first. ' +
+    'What the file says already is not changed otherwise, but for --minimum-epoch, which may rise.',
   arguments: {},
   options: {
     out: path({ value: 'FILE', required: true, description: 'the root, such as root.json' }),
@@ -31,6 +32,12 @@ export const spec = defineCommand({
       maximum: 64,
       description: 'no backup is sealed to fewer',
     }),
+    minimumEpoch: integer({
+      value: 'N',
+      minimum: 1,
+      maximum: 99_999_999,
+      description: 'no roster before this epoch is believed, also where nobody saw a later one; it can be raised',
+    }),
     issuer: text({ value: 'URL', description: 'the identity provider, letter by letter as it names itself' }),
     enrolmentClient: text({ value: 'ID', description: 'its client that enrols readers, in a project of its own' }),
     enrolmentProject: text({ value: 'ID', description: 'that project: where readers have their role' }),
@@ -47,6 +54,9 @@ export const spec = defineCommand({
       description:
         'what a login must have had beside the password, as the ID token names it; mfa unless said. Repeatable',
     }),
+    updateKeys: flag({
+      description: 'add keys that the identity provider has now to a file that is there, and end those that are gone',
+    }),
     jwks: path({ value: 'FILE', description: 'the keys of the identity provider, saved before; not fetched then' }),
     caFile: path({
       value: 'FILE',
@@ -60,18 +70,25 @@ export const spec = defineCommand({
         '--issuer https://id.ship --enrolment-client 328…@backups --enrolment-project 327…',
       note: 'two of two approvers, readers by ZITADEL',
     },
-    { command: 'portolan keys init --out root.json', note: 'after the identity provider changed its keys' },
+    {
+      command: 'portolan keys init --out trust.json --minimum-epoch 4',
+      note: 'after somebody was revoked: a storage that shows an older roster is found out by every machine',
+    },
     {
       command: 'portolan keys init --out root.json --jwks keys-seen-elsewhere.json',
-      note: 'held against keys that were fetched over another network: nothing may change',
+      note: 'held against keys that were fetched over another network',
+    },
+    {
+      command: 'portolan keys init --out root.json --jwks keys-seen-elsewhere.json --update-keys',
+      note: 'after the identity provider changed its keys',
     },
   ],
   async run(context, _, values) {
     const { composeKeysInit } = await import('../../compose/keys-init.ts');
-    const { out, threshold, breakGlass, minimumRecipients, jwks, caFile } = values;
+    const { out, threshold, breakGlass, minimumRecipients, minimumEpoch, jwks, caFile, updateKeys } = values;
     const outcome = await composeKeysInit(
       {
-        ...{ out, threshold, breakGlass, minimumRecipients, jwks, caFile },
+        ...{ out, threshold, breakGlass, minimumRecipients, minimumEpoch, jwks, caFile, updateKeys },
         approvers: values.approver,
         issuer: await issuerOf(values),
       },
@@ -79,6 +96,12 @@ export const spec = defineCommand({
     );
     for (const warning of warningsOf(outcome)) context.progress.warn(warning);
     context.output.result({ ...outcome }, () => rootText(outcome));
+    if (!outcome.keysDiffer) return;
+    const { UseCaseError } = await import('../../usecases/errors.ts');
+    throw new UseCaseError('ISSUER_KEYS_DIFFER', 'the identity provider shows other keys than the root has', {
+      at: { file: outcome.file },
+      hint: 'The file keeps its keys. Compare the thumbprints by another way than this network, then run the command again with --update-keys.',
+    });
   },
 });
 
@@ -147,8 +170,8 @@ function warningsOf({ issuerKeys, created, root }: KeysInitOutcome): string[] {
   ];
 }
 
-function rootText({ file, created, changed, added, root, approvers, issuerKeys }: KeysInitOutcome): string {
-  const { threshold = 1, breakGlass = [], minimumRecipients, issuer } = root;
+function rootText({ file, created, changed, keysDiffer, added, root, approvers, issuerKeys }: KeysInitOutcome): string {
+  const { threshold = 1, breakGlass = [], minimumRecipients, minimumEpoch, issuer } = root;
   const rows = issuerKeys.map(({ kid, algorithm, thumbprint, from, until, change = '' }) => [
     ...[kid, algorithm, thumbprint, day(from), until === undefined ? '' : day(until), change],
   ]);
@@ -159,11 +182,13 @@ function rootText({ file, created, changed, added, root, approvers, issuerKeys }
     `  approvers    ${threshold} of ${approvers.length}: ${approvers.map(({ name, keyHint }) => `${name} ${keyHint}`).join(', ')}`,
     `  break-glass  ${breakGlass.map((one) => (one.length > 80 ? `${one.slice(0, 24)}…${one.slice(-8)}` : one)).join(', ') || 'none'}`,
     ...(minimumRecipients === undefined ? [] : [`  minimum      ${minimumRecipients} recipients`]),
+    ...(minimumEpoch === undefined ? [] : [`  rosters      of epoch ${minimumEpoch} or later`]),
     ...(issuer === undefined
       ? []
       : [
           `  issuer       ${issuer.url}`,
           formatTable(columns, rows),
+          ...(keysDiffer ? ['What is new or gone is what the provider shows: the file keeps its own keys.'] : []),
           'Compare the thumbprints (RFC 7638) by another way than this network: fetch the keys elsewhere, and give them with --jwks. Nothing may change.',
         ]),
   ].join('\n');

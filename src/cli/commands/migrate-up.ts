@@ -12,6 +12,7 @@ import {
   openDatabase,
   openModules,
 } from './migrate-options.ts';
+import { telemetryOptions } from './telemetry-options.ts';
 
 export const spec = defineCommand({
   name: 'up',
@@ -38,6 +39,7 @@ export const spec = defineCommand({
     ...lockOptions,
     ...limitOptions,
     ...bundleOptions,
+    ...telemetryOptions,
   },
   examples: [
     { command: 'portolan migrate up --dir opened/modules --database postgres://cms@db.example/cms', note: 'new files' },

@@ -2,8 +2,10 @@ import type { PostgresRestoreReport } from '../../usecases/restore/postgres/type
 import { defineCommand, flag, integer, list, path, text } from '../arguments.ts';
 import { UsageError } from '../errors.ts';
 import { formatBytes, formatCount, formatDuration } from '../output-units.ts';
+import { recordTeller } from './audit-options.ts';
 import { checkpointOption, repositoryOptions } from './repository-options.ts';
 import { caFileOption, databasePasswordFileOption, identityOption } from './shared-options.ts';
+import { telemetryOptions } from './telemetry-options.ts';
 
 const ALLOW_WORDS =
   'superuser, superuser-roles, c-functions, untrusted-languages, event-triggers, untrusted-extensions, foreign-servers, subscriptions, tablespaces, or all';
@@ -58,6 +60,7 @@ export const restoreSpec = defineCommand({
     despiteProblems: flag({
       description: 'go on although something is wrong with the repository; SNAPSHOT must say which one',
     }),
+    ...telemetryOptions,
   },
   examples: [
     {
@@ -89,7 +92,9 @@ export const restoreSpec = defineCommand({
     const allow = await allowancesOf(options.allow);
     const [kind, folder] = targetOf(options);
     // Before a passphrase is asked for.
-    const restorer = options.plan ? undefined : { who: await findRestorer(options, context), program: VERSION };
+    const restorer = options.plan
+      ? undefined
+      : { who: await findRestorer(options, context), program: VERSION, onRecord: await recordTeller(context) };
     const identities = await readIdentities(options.identity, context.askSecret);
     if (kind === 'folder') {
       const { runFolderRestore } = await import('./restore-folder.ts');

@@ -1,4 +1,5 @@
 import type { RosterOutcome } from '../../compose/roster-proposals.ts';
+import { COMPARE_FINGERPRINT } from '../../formats/identity/fingerprint.ts';
 import type { ShownEnrolment } from '../../usecases/keys/enrolments.ts';
 import type { RosterChange } from '../../usecases/keys/roster-difference.ts';
 import { flag, integer, path } from '../arguments.ts';
@@ -29,7 +30,9 @@ export function rosterOutcomeText(outcome: RosterOutcome): string {
         rosterText(outcome),
         ...(outcome.enrolment === undefined
           ? []
-          : [`after ${outcome.enrolment.expiresAt}, publish the enrolment: portolan keys approve --enrolment FILE`]),
+          : [
+              `after ${outcome.enrolment.publishableFrom}, publish the enrolment: portolan keys approve --enrolment FILE`,
+            ]),
         ...(outcome.writerKeyFile === undefined ? [] : [`key file of the writer: ${outcome.writerKeyFile}`]),
       ].join('\n');
     case 'planned':
@@ -50,7 +53,7 @@ export function rosterOutcomeText(outcome: RosterOutcome): string {
       return [
         ...enrolmentLines(outcome.enrolment),
         `challenge written to ${outcome.challengeFile}`,
-        'Compare the fingerprint with the reader, by another way than the file came. The reader answers with: portolan keys enroll --challenge',
+        'The reader answers with: portolan keys enroll --challenge FILE --enrolment FILE',
       ].join('\n');
     case 'evidence':
       return `${outcome.created ? 'evidence published' : 'the evidence was there'}: ${outcome.key}`;
@@ -72,7 +75,13 @@ function enrolmentLines(enrolment: ShownEnrolment | undefined): readonly string[
     `roles        ${roles.join(', ')}`,
     `logged in    ${authenticatedAt ?? 'unknown'} with ${factors.join(', ')}; the token expires ${expiresAt}`,
     `enrolment    ${digest}`,
+    'A login says that this person logged in, not that the recipient is theirs: they may have been led to it.',
+    `${capitalized(COMPARE_FINGERPRINT)}.`,
   ];
+}
+
+function capitalized(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
 function signatures({ signers, missing }: { readonly signers: readonly string[]; readonly missing: number }): string {

@@ -7,7 +7,8 @@ export const spec = defineCommand({
   summary: 'print what a role may do with a bucket, for the storage',
   description:
     'Prints the policy of a role as JSON, for MinIO or Amazon S3. With --subject it is for an identity of an OpenID provider: ' +
-    'for MinIO the policy of its role, which then holds for this subject alone and only for keys of 15 minutes; for Amazon ' +
+    'for MinIO the policy of its role, which then holds for this subject alone and only for keys of 15 minutes (--by-claim: where a ' +
+    'claim of the token names the policy); for Amazon ' +
     '--trust-policy prints the second document, which says who gets the role. Nothing is sent anywhere.',
   arguments: {},
   options: {
@@ -19,6 +20,9 @@ export const spec = defineCommand({
       description: 'the folder of the repository in the bucket; without it the whole bucket',
     }),
     subject: text({ value: 'SUBJECT', description: 'the `sub` of the identity: the user id of a service account' }),
+    byClaim: flag({
+      description: 'for minio: a claim of the token names the policy; it is for every identity that has the claim',
+    }),
     trustPolicy: flag({ description: 'for aws: print who gets the role, instead of what it may do' }),
     issuer: text({ value: 'URL', description: 'with --trust-policy: the OpenID provider, as its tokens name it' }),
     audience: text({
@@ -46,7 +50,7 @@ export const spec = defineCommand({
   async run(
     context,
     _,
-    { for: storage, bucket, prefix, trustPolicy: isTrust, subject, issuer, audience, account, ...role },
+    { for: storage, bucket, prefix, trustPolicy: isTrust, byClaim, subject, issuer, audience, account, ...role },
   ) {
     const { parseBucketAddress } = await import('../../formats/storage/repository-address.ts');
     const { storagePolicy, trustPolicy } = await import('../../formats/storage/policy.ts');
@@ -58,7 +62,14 @@ export const spec = defineCommand({
     if (subject !== undefined && !/^[\x21-\x7e]{1,255}$/.test(subject)) {
       refuse('--subject is no subject', 'Give the user id, without white space.');
     }
-    let policy: Policy | TrustPolicy = storagePolicy(names.role, names, storage === 'minio' ? subject : undefined);
+    if (byClaim && (storage !== 'minio' || isTrust)) {
+      refuse('--by-claim is for minio', 'Leave it out: Amazon has the identity in the trust policy.');
+    }
+    if (byClaim && subject !== undefined) {
+      refuse('--by-claim is for every identity with the claim', 'Give --subject alone for a policy of one identity.');
+    }
+    const isOfIdentity = storage === 'minio' && (byClaim || subject !== undefined);
+    let policy: Policy | TrustPolicy = storagePolicy(names.role, names, isOfIdentity ? { subject } : undefined);
     if (isTrust) {
       if (storage !== 'aws')
         refuse('--trust-policy is for aws', 'MinIO has the subject in the policy itself: leave it out.');

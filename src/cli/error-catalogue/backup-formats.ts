@@ -135,7 +135,8 @@ export const BACKUP_FORMATS = {
   },
   ISSUER_KEY_CHANGED: {
     status: 3,
-    meaning: 'The identity provider shows another key than the pinned one under the same name (kid).',
+    meaning:
+      'The identity provider shows another key than the pinned one under the same name (kid), or one whose time had ended under another name.',
     remedy:
       'Nothing was changed. Providers give a new key a new name: ask its administrator, by another way than this network, which key is right, and do not enrol anybody until you know.',
   },

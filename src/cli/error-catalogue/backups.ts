@@ -130,7 +130,8 @@ export const BACKUPS = {
   },
   ROSTER_UNCHANGED: {
     status: 2,
-    meaning: 'A change of the roster was asked for, and nobody was named who comes or goes.',
+    meaning:
+      'A change of the roster was asked for, and nobody was named who comes or goes, or who is not there already.',
     remedy: 'Name somebody: `portolan keys approve --help` and `portolan keys revoke --help` show how.',
   },
   ROSTER_NAME_UNKNOWN: {
@@ -194,9 +195,9 @@ export const BACKUPS = {
   SNAPSHOT_READERS_WRONG: {
     status: 3,
     meaning:
-      'A snapshot is signed by its writer, and its key is sealed to somebody whom the roster does not have, or not to everybody whom it has.',
+      'A snapshot is signed by its writer, and its key is sealed to somebody whom the roster does not have, or not to everybody whom it has; or it goes by an older roster than the snapshot before it.',
     remedy:
-      'Its writer is broken, or somebody else has its key. Look after that machine, give it another key (`portolan keys revoke`, `portolan keys approve`), and run `portolan backup run --full`.',
+      'Its writer is broken, or somebody else has its key, or the storage showed it an old roster, and it keeps no state (give it --minimum-epoch). Look after that machine, give it another key (`portolan keys revoke`, `portolan keys approve`), and run `portolan backup run --full`.',
   },
   SNAPSHOT_KEPT: {
     status: 1,

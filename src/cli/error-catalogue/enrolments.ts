@@ -14,14 +14,14 @@ export const ENROLMENTS = {
     meaning:
       'An ID token is signed by an algorithm that is not that of the pinned key, such as none or an HMAC: the usual way to forge one.',
     remedy:
-      'Do not use the token, and ask who sent it. If the issuer changed the algorithm of a key, run `portolan keys init` on the root again.',
+      'Do not use the token, and ask who sent it. If the issuer changed the algorithm of a key, edit the root and give it to everybody again.',
   },
   ID_TOKEN_KEY_UNKNOWN: {
     status: 3,
     meaning:
       'An ID token is signed by a key that the root does not pin: the issuer has a new key, or somebody else signed.',
     remedy:
-      'Compare the fingerprint of the new key by another way, and take it into the root: `portolan keys init` on the file again.',
+      'Compare the thumbprint of the new key by another way, and take it into the root: `portolan keys init --update-keys` on the file.',
   },
   ID_TOKEN_KEY_OUT_OF_TIME: {
     status: 3,
@@ -93,8 +93,16 @@ export const ENROLMENTS = {
   },
   ENROLMENT_REVOKED: {
     status: 3,
-    meaning: 'A reader was on the roster by this enrolment and was taken off. The same enrolment lets nobody in twice.',
+    meaning:
+      'The person or the recipient of this enrolment was on the roster and was taken off after the enrolment was made. It lets nobody in twice, and neither does another one of that time.',
     remedy: 'If the person is to read again, let them enrol again.',
+  },
+  ENROLMENT_KEY_ENDED: {
+    status: 3,
+    meaning:
+      'An enrolment is signed by a key that the identity provider did not have any more when somebody was let in by it. Whoever has such a key can date what it signs back.',
+    remedy:
+      'Let the person enrol again. Where `keys verify` says it of a reader who is there, find out which approvers signed that epoch, take the reader off, and let them enrol again.',
   },
   ISSUER_NOT_PINNED: {
     status: 1,
@@ -105,6 +113,13 @@ export const ENROLMENTS = {
     status: 3,
     meaning: 'A file was opened and is not a challenge of an approver. Nothing of it was shown or answered.',
     remedy: 'Ask the approver for the file that --challenge-out wrote.',
+  },
+  CHALLENGE_FOREIGN: {
+    status: 3,
+    meaning:
+      'A challenge is for another enrolment than the one that was given, or that one is of another identity. Nothing was answered.',
+    remedy:
+      'Give the enrolment that you made yourself. If it is that one, ask the approver by another way who enrolled: somebody may have enrolled with your recipient.',
   },
   CHALLENGE_ANSWER_INVALID: {
     status: 3,
@@ -119,13 +134,14 @@ export const ENROLMENTS = {
   },
   CHALLENGE_MISSING: {
     status: 1,
-    meaning: 'This machine made no challenge for this enrolment, so there is nothing to hold an answer against.',
+    meaning:
+      'This machine made no challenge for this enrolment and this change, so there is nothing to hold an answer against. An answer serves one signature.',
     remedy: 'Run `portolan keys approve` with --challenge-out first, on the same machine and with the same --state.',
   },
   EVIDENCE_TOO_EARLY: {
     status: 1,
     meaning:
-      'The ID token of an enrolment has not expired. It is published afterwards, when nobody can use it any more.',
+      'The ID token of an enrolment has not expired, or not for every clock. It is published ten minutes afterwards, when nobody can use it any more.',
     remedy: 'Run the same command again after the time that the message names.',
   },
   EVIDENCE_MISMATCH: {
@@ -161,6 +177,13 @@ export const ENROLMENTS = {
     meaning: 'A proposal asks for something that Portolan would not have made so. Nothing was signed.',
     remedy:
       'Ask who made it. If it is wanted all the same, make it again with `portolan keys approve` or `portolan keys revoke`.',
+  },
+  ISSUER_KEYS_DIFFER: {
+    status: 3,
+    meaning:
+      'The identity provider, or the file that was given as --jwks, has other keys than the root. The root keeps its own: what came over a network may be somebody else’s.',
+    remedy:
+      'Fetch the keys over another network and compare the thumbprints. If they are right, run `portolan keys init --update-keys` on the file, and hand it to everybody who pinned it.',
   },
   KEYS_NOT_RIGHT: {
     status: 3,

@@ -16,6 +16,13 @@ export const STORAGE = {
     remedy:
       'Check that --sts, or the endpoint of the bucket, is the address of a token service (STS), and that no proxy alters its answers.',
   },
+  STORAGE_IDENTITY_EXPOSED: {
+    status: 2,
+    meaning:
+      'The token service of the storage is reached without TLS, over a network. Whoever reads the token on its way has the keys of this identity until the token ends. Nothing was sent.',
+    remedy:
+      'Give the storage a certificate and use https in the address of the repository or in --sts; --ca-file trusts an authority of your own. On loopback http is taken.',
+  },
   STORAGE_IDENTITY_INCOMPLETE: {
     status: 2,
     meaning: 'Something is missing, or too much, of what says for which identity keys of the storage are asked.',

@@ -141,7 +141,7 @@ function keyOf(token: string, { keys }: PinnedIssuer): PinnedIssuerKey {
     throw refused('ID_TOKEN_KEY_UNKNOWN', 'the ID token is signed by a key of the issuer that the root does not pin', {
       expected: keys.map(({ kid }) => kid).join(', '),
       found: header.kid === undefined ? 'no kid' : printable(String(header.kid), 100),
-      hint: 'If the issuer has a new key, compare its fingerprint by another way and run `portolan keys init` on the root again.',
+      hint: 'If the issuer has a new key, compare its thumbprint by another way and run `portolan keys init --update-keys` on the root.',
     });
   }
   if (header.alg !== key.algorithm) throw wrongAlgorithm(key.algorithm, found);

@@ -16,6 +16,7 @@
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
+import { isPrivateWay } from '../../core/loopback.ts';
 import { base64Schema, labelSchema, timeSchema } from '../repository/documents.ts';
 
 /** Signatures by a key pair. Never HS*: whoever can check such a token can forge it. */
@@ -54,7 +55,7 @@ export const DEFAULT_MAX_LOGIN_AGE_SECONDS = 300;
 const issuerUrl = z
   .string()
   .max(2000)
-  .refine(isIssuerUrl, 'an issuer: http(s)://host without a slash at the end, a query or a fragment');
+  .refine(isIssuerUrl, 'an issuer: https://host without a slash at the end, a query or a fragment');
 
 const keySchema: z.ZodType<PinnedIssuerKey> = z
   .strictObject({
@@ -122,11 +123,15 @@ function isKeyFor(publicKey: string, algorithm: IssuerAlgorithm): boolean {
   return issuerKeyOf({ publicKey, algorithm }) !== undefined;
 }
 
-/** One spelling: no slash at the end, no query, no fragment, no name. */
+/**
+ * One spelling: no slash at the end, no query, no fragment, no name. Without TLS on loopback alone: tokens and secrets of accounts go there,
+ * and whoever reads a token of the storage has its keys.
+ */
 export function isIssuerUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
-  const { protocol, username, password, search, hash, origin, pathname } = new URL(text);
-  if (protocol !== 'https:' && protocol !== 'http:') return false;
+  const url = new URL(text);
+  const { username, password, search, hash, origin, pathname } = url;
+  if (!isPrivateWay(url)) return false;
   // The issuer is compared letter by letter with a token's `iss`: one spelling.
   const spelling = `${origin}${pathname === '/' ? '' : pathname}`;
   return `${username}${password}${search}${hash}` === '' && text === spelling && !text.endsWith('/');

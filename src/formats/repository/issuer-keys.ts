@@ -4,7 +4,7 @@
  *
  * The history only grows. A key that is new counts from an hour before it was seen, since a rotation shows only when somebody looks;
  * one that is gone counts until then. What is pinned is never changed otherwise: a provider that shows another key under a known
- * name, or one that it had taken back, is a question for a person.
+ * name, or one that it had taken back, under whatever name, is a question for a person.
  */
 import { createHash, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
@@ -138,6 +138,7 @@ export function updateIssuerKeys(
   });
   const known = new Set(pinned.map(({ kid }) => kid));
   const added = shown.filter(({ kid }) => !known.has(kid));
+  for (const key of added) requireNotEnded(key, pinned);
   for (const { kid } of added) changes.set(kid, 'new');
   const from = new Date(now.getTime() - SEEN_LATE_MS).toISOString();
   return { keys: [...kept, ...added.map((key) => ({ ...key, from }))], changes };
@@ -155,6 +156,21 @@ function requireSameKey(pinned: PinnedIssuerKey, shown: IssuerKey): void {
     found: `${shown.algorithm} ${keyThumbprint(shown.publicKey)}`,
     hint: 'Nothing was changed. Ask the administrator of the identity provider, by another way than this network, which key is the right one.',
   });
+}
+
+/** Whoever has a key that was taken out of use would have it back by another name. */
+function requireNotEnded(shown: IssuerKey, pinned: readonly PinnedIssuerKey[]): void {
+  const ended = pinned.find(({ publicKey, until }) => until !== undefined && publicKey === shown.publicKey);
+  if (ended === undefined) return;
+  throw new FormatError(
+    'ISSUER_KEY_CHANGED',
+    `the identity provider shows the key ${ended.kid}, whose time had ended, under the name ${shown.kid}`,
+    {
+      expected: `${ended.kid} until ${ended.until}`,
+      found: `${shown.kid} ${keyThumbprint(shown.publicKey)}`,
+      hint: 'Nothing was changed. Ask the administrator of the identity provider, by another way than this network, who brought this key back.',
+    },
+  );
 }
 
 function invalid(

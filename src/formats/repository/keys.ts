@@ -65,7 +65,8 @@ const PART = '[0-9]{6}';
 
 const REPOSITORY_ID_PATTERN = /^[0-9a-f]{32}$/;
 const RUN_PATTERN = new RegExp(`^${RUN}$`);
-const NAME_PATTERN = new RegExp(`^${NAME}$`);
+/** Of writers, verifiers and pruners. */
+export const NAME_PATTERN = new RegExp(`^${NAME}$`);
 const PATTERNS = {
   roster: new RegExp(`^keys/(${NUMBER})\\.json$`),
   evidence: new RegExp(`^evidence/(${HEX})\\.json$`),

@@ -82,7 +82,8 @@ export type KeepReason =
   | 'unverified'
   | 'held';
 
-export type HoldReason = 'more-than-scheduled' | 'clocks-disagree' | 'collapsed';
+export const HOLD_REASONS = ['more-than-scheduled', 'clocks-disagree', 'collapsed'] as const;
+export type HoldReason = (typeof HOLD_REASONS)[number];
 
 export interface RetentionPlan {
   /** In the order of writers and sequences. */
@@ -130,7 +131,7 @@ export function planRetention(
   for (const writer of [...chains.keys()].sort()) {
     const chain = (chains.get(writer) as RetentionSnapshot[]).sort((a, b) => a.sequence - b.sequence);
     const reasons = reasonsOf(chain, policy, options);
-    const holds = holdsOf(writer, chain, policy, options);
+    const holds = findHolds(writer, chain, policy, options);
     held.push(...holds);
     for (const snapshot of chain) {
       const why = reasons.get(snapshot) ?? [];
@@ -185,11 +186,12 @@ function fillSlots(
   }
 }
 
-function holdsOf(
+/** Why a writer's chain, ascending, is left as it is. */
+export function findHolds(
   writer: WriterName,
   chain: readonly RetentionSnapshot[],
-  policy: RetentionPolicy,
-  { now, accept = [] }: RetentionOptions,
+  policy: Pick<RetentionPolicy, 'perDay'>,
+  { now, accept = [] }: Pick<RetentionOptions, 'now' | 'accept'>,
 ): HeldChain[] {
   const found: Readonly<Record<HoldReason, readonly RetentionSnapshot[]>> = {
     'more-than-scheduled': policy.perDay === undefined ? [] : beyondSchedule(chain, policy.perDay),

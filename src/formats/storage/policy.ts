@@ -66,14 +66,19 @@ export function placesOfRole(
   }
 }
 
-/** For users, and for roles whose identity somebody else checks. With `subject`: for MinIO's role of an OpenID provider. */
-export function storagePolicy(role: StorageRole, names: PolicyNames, subject?: string): Policy {
+/** To whom MinIO gives a policy by an OpenID provider. */
+export interface MinioIdentity {
+  /** Of its role: whom alone the policy is for. Absent where a claim of the token names the policy. */
+  readonly subject?: string | undefined;
+}
+
+/** For users, and for roles whose identity somebody else checks. With `identity`: for MinIO's OpenID provider. */
+export function storagePolicy(role: StorageRole, names: PolicyNames, identity?: MinioIdentity): Policy {
   const statements = [...readStatements(names), ...ownStatements(role, names)];
-  const Statement =
-    subject === undefined
-      ? statements
-      : [...statements.map((statement) => onlyOf(statement, subject)), ...shortLived()];
-  return { Version: '2012-10-17', Statement };
+  if (identity === undefined) return { Version: '2012-10-17', Statement: statements };
+  const { subject } = identity;
+  const own = subject === undefined ? statements : statements.map((statement) => onlyOf(statement, subject));
+  return { Version: '2012-10-17', Statement: [...own, ...shortLived()] };
 }
 
 function readStatements({ bucket, prefix }: PolicyNames): PolicyStatement[] {

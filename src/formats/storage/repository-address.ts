@@ -39,6 +39,11 @@ const FORM = 's3://BUCKET/PREFIX?endpoint=https://HOST:PORT';
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const PREFIX = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/;
 const MAX_PREFIX_LENGTH = 256;
+const source = (pattern: RegExp) => pattern.source.slice(1, -1);
+/** The shape of a bucket's address, for schemas: {@link parseBucketAddress} looks at the parameters' values as well. */
+export const BUCKET_ADDRESS_PATTERN = new RegExp(
+  `^s3://${source(BUCKET)}(?:/${source(PREFIX)})?/?(?:\\?(?:${PARAMETERS.join('|')})=[^&#\\s]+(?:&(?:${PARAMETERS.join('|')})=[^&#\\s]+)*)?$`,
+);
 const SECRET_PARAMETER = /key|secret|token|password|credential|signature/i;
 
 /** @throws FormatError STORAGE_ADDRESS_INVALID, which never shows the address: somebody may have put a secret into it. */

@@ -20,6 +20,8 @@ export interface AuditJournal {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly progress: Progress;
+  /** Told of every record when it is written. */
+  readonly onRecord?: ((record: AuditRecord, bytes: Uint8Array) => void) | undefined;
 }
 
 /** What `done`, `failed` and `aborted` say beside the work. */
@@ -95,7 +97,7 @@ export async function readJournal(
 
 /** @returns the sequence of the new record */
 async function append(
-  { state, holder, now, progress }: AuditJournal,
+  { state, holder, now, progress, onRecord }: AuditJournal,
   work: AuditedWork,
   moment: Moment,
   options: StateOptions = {},
@@ -115,7 +117,9 @@ async function append(
     publicKey: key.publicKey.export({ type: 'spki', format: 'der' }).toString('base64'),
   };
   const name = `${RECORDS}${String(sequence).padStart(DIGITS, '0')}`;
-  await state.write(name, encodeAuditRecord(record, key), { signal: lock.signal });
+  const bytes = encodeAuditRecord(record, key);
+  await state.write(name, bytes, { signal: lock.signal });
+  onRecord?.(record, bytes);
   return sequence;
 }
 

@@ -22,7 +22,7 @@ import { readHeads } from '../repository/heads.ts';
 import { LONGEST_RUN_MS } from '../repository/limits.ts';
 import { type ListedChain, listChains } from '../repository/listing.ts';
 import { putOnce } from '../repository/objects.ts';
-import { type OpenedRepository, openForWriting } from '../repository/open.ts';
+import { type OpenedRepository, type OpenRequest, openForWriting } from '../repository/open.ts';
 import { requireWriter } from '../repository/roles.ts';
 import { commitSnapshot } from './commit.ts';
 import { type RunRecipients, recipientsOfRun } from './present-recipients.ts';
@@ -48,6 +48,8 @@ export interface RunRequest {
   readonly lockWaitMs: number;
   /** How old the identity provider's last word about roles may be before that is warned of; a week. */
   readonly rolesMaxAgeMs?: number | undefined;
+  /** No roster before it is believed, also where this machine saw none. */
+  readonly minimumEpoch?: number | undefined;
 }
 
 export interface RunDependencies extends Pick<RolesDependencies, 'askRoles' | 'rolesLimitMs'> {
@@ -108,12 +110,23 @@ export async function runBackup(
     onWait: (holder) => progress.note(`waiting for ${holder}`),
   });
   const signal = AbortSignal.any([options.signal, lock.signal]);
-  const repository = await openForWriting(
-    store,
-    { trust: trustOfWriter(writerKey), checkpointOf: (id) => readCheckpoint(memory, id, { signal }) },
-    { signal },
-  );
+  const { minimumEpoch } = request;
+  const trust = { ...trustOfWriter(writerKey), minimumEpoch };
+  const checkpointOf: OpenRequest['checkpointOf'] = (id) => readCheckpoint(memory, id, { signal });
+  const repository = await openForWriting(store, { trust, checkpointOf }, { signal });
+  warnOfRollback(repository, progress);
   return await backUp(request, dependencies, repository, signal);
+}
+
+/** A storage that shows an older roster brings back whoever was taken off it: who never saw a later one cannot tell. */
+function warnOfRollback({ checkpoint, trust, roster }: OpenedRepository, progress: Progress): void {
+  const { epoch } = roster.document;
+  if (checkpoint !== undefined || (trust.minimumEpoch ?? 0) >= epoch) return;
+  progress.warn(
+    `this machine never saw this repository: it cannot tell whether the roster of epoch ${epoch} is the newest, or an older one, ` +
+      'with readers who were revoked since. Compare with `portolan keys list` elsewhere; then keep the state folder (--state), ' +
+      `or give --minimum-epoch ${epoch}`,
+  );
 }
 
 async function backUp(

@@ -1,8 +1,9 @@
 import { canonicalJson } from '../../core/canonical-json.ts';
-import { digestOf } from '../../core/digest.ts';
+import { type Digest, digestOf } from '../../core/digest.ts';
 import type { VerifiedEnrolment } from '../../formats/identity/enrolment.ts';
 import { type EnrolmentEvidence, enrolmentEvidenceOf } from '../../formats/identity/enrolment-evidence.ts';
 import { decodeProposal } from '../../formats/identity/roster-proposal.ts';
+import { requireRepository } from '../../formats/repository/documents.ts';
 import { requirePinnedRoot } from '../../formats/repository/pinned-root.ts';
 import {
   type Roster,
@@ -25,6 +26,8 @@ const CLOCK_TOLERANCE_MS = 5 * 60_000;
 /** What an approver is asked to sign, checked as if that one had made it. */
 export interface OpenedProposal {
   readonly next: NextRoster;
+  /** Of what is to be signed; the same, whoever signed already. */
+  readonly digest: Digest;
   /** Against the newest epoch: all of it. */
   readonly changes: readonly RosterChange[];
   /** Of the reader whom it lets in by an enrolment. */
@@ -35,8 +38,8 @@ export interface OpenedProposal {
  * A proposal by somebody else, as far as this approver can check it: that it follows the newest epoch, that an approver signed it,
  * that the root allows it, that it ends chains where they end, and that its new reader enrolled.
  *
- * @throws UseCaseError PROPOSAL_OUTDATED, PROPOSAL_REFUSED, EVIDENCE_MISMATCH, ENROLMENT_…; FormatError PROPOSAL_INVALID, ROSTER_…,
- *   SIGNED_DOCUMENT_…, ID_TOKEN_…
+ * @throws UseCaseError PROPOSAL_OUTDATED, PROPOSAL_REFUSED, EVIDENCE_MISMATCH, ENROLMENT_…; FormatError PROPOSAL_INVALID,
+ *   REPOSITORY_MISMATCH, ROSTER_…, SIGNED_DOCUMENT_…, ID_TOKEN_…
  */
 export async function openProposal(
   repository: OpenedRepository,
@@ -47,6 +50,8 @@ export async function openProposal(
   const proposal = decodeProposal(bytes, repository.id, at);
   const { document, keyHints } = readUnverifiedRoster(proposal.roster, at);
   const before = repository.roster.document;
+  // It shows in no difference, and everybody would refuse the epoch once it is there.
+  requireRepository(document.repository, repository.id, { what: 'the proposed roster', at });
   requireFollowing(repository, document);
   const next = signedSoFar(before, document, proposal.roster);
   if (next.signers.length !== keyHints.length)
@@ -57,6 +62,7 @@ export async function openProposal(
   const enrolled = newlyEnrolled(before, document);
   return {
     next,
+    digest: digestOf(canonicalJson(document)),
     changes: rosterDifference(before, document),
     enrolment: enrolled === undefined ? undefined : await enrolmentOf(repository, enrolled, proposal.enrolment, now),
   };
@@ -91,7 +97,9 @@ function requireFollowing({ roster }: OpenedRepository, document: Roster): void 
 
 function requireTime(before: Roster, document: Roster, now: number): void {
   const created = Date.parse(document.created);
-  if (created >= Date.parse(before.created) - CLOCK_TOLERANCE_MS && created <= now + CLOCK_TOLERANCE_MS) return;
+  // An epoch whose approver had a clock that is years ahead does not stop those after it.
+  const earliest = Math.min(Date.parse(before.created), now);
+  if (created >= earliest - CLOCK_TOLERANCE_MS && created <= now + CLOCK_TOLERANCE_MS) return;
   throw refused('its time is before the newest epoch or in the future', document.created);
 }
 

@@ -1,3 +1,4 @@
+import type { Digest } from '../../core/digest.ts';
 import type { PortolanError } from '../../core/errors.ts';
 import type { EnrolmentEvidence } from '../../formats/identity/enrolment-evidence.ts';
 import { enrolmentEvidenceOf } from '../../formats/identity/enrolment-evidence.ts';
@@ -9,11 +10,14 @@ import { UseCaseError } from '../errors.ts';
 import { isFinding } from '../repository/chains.ts';
 import { type ReadEvidence, readEvidence } from '../repository/evidence.ts';
 import type { OpenedRepository } from '../repository/open.ts';
-import { readEnrolment } from './enrolments.ts';
+import { readEnrolment, requireTimely } from './enrolments.ts';
 import { requireSameReader } from './proposals.ts';
 
 /** Enrolments are approved within a week, and no token lives longer than one: then its evidence can be published. */
 const PUBLISHED_WITHIN_MS = 7 * 86_400_000;
+
+/** Approvers' clocks may be ahead of this one by as much. */
+const CLOCK_TOLERANCE_MS = 5 * 60_000;
 
 export interface VerifiedRecipient {
   readonly name: string;
@@ -115,10 +119,11 @@ async function verifyEvidence(
   const damaged = unreadable.find((one) => one.key === key);
   if (damaged !== undefined) return { evidence: 'refused', finding: damaged.error };
   const bytes = published.get(evidence.digest);
-  if (bytes === undefined) return { evidence: 'not published', ...overdue(repository, entry, key, now) };
+  if (bytes === undefined) return { evidence: 'not published', ...overdue(repository, entry, { key, published, now }) };
   try {
     const verified = await readEnrolment(repository, bytes, now, key);
     requireSameReader(entry, evidence, verified);
+    requireTimely(repository, verified, approvedAt(repository, firstEpochOf(repository, evidence.digest), now));
     const { authenticatedAt } = verified.token;
     return {
       evidence: 'verified',
@@ -130,24 +135,56 @@ async function verifyEvidence(
   }
 }
 
+interface Unpublished {
+  readonly key: string;
+  readonly published: ReadEvidence['published'];
+  readonly now: number;
+}
+
 function overdue(
-  { rosters }: OpenedRepository,
-  { name, evidence }: RosterRecipient,
-  key: string,
-  now: number,
+  repository: OpenedRepository,
+  { name, recipient }: RosterRecipient,
+  { key, published, now }: Unpublished,
 ): { readonly finding?: PortolanError } {
-  const since = rosters.find(({ document }) =>
-    document.recipients.some((entry) => entry.evidence?.digest === evidence?.digest),
-  );
-  const approved = since?.document.created ?? new Date(now).toISOString();
-  if (now <= Date.parse(approved) + PUBLISHED_WITHIN_MS) return {};
+  const since = unprovenSince(repository, recipient, published);
+  const approved = approvedAt(repository, since, now);
+  if (now <= approved + PUBLISHED_WITHIN_MS) return {};
   return {
-    finding: finding(`the evidence of the reader ${name} is not there, though its ID token has expired`, {
+    finding: finding(`the evidence of the reader ${name} is not there, though a week is over since they came in`, {
       expected: key,
-      found: `approved ${approved}`,
+      found: `on the roster since epoch ${since + 1}, of ${repository.rosters[since]?.document.created}`,
       hint: 'Have an approver who kept the enrolment publish it: `portolan keys approve --enrolment FILE`.',
     }),
   };
+}
+
+/**
+ * Index of the first epoch since which a recipient is there without evidence that anybody can look at. Whoever names other evidence every
+ * few days, which there never is, gains no time by it.
+ */
+function unprovenSince({ rosters }: OpenedRepository, recipient: string, published: ReadEvidence['published']): number {
+  const proven = rosters.findLastIndex(({ document }) => {
+    const entry = document.recipients.find((one) => one.recipient === recipient);
+    if (entry === undefined) return true;
+    const evidence = enrolmentEvidenceOf(entry);
+    return evidence !== undefined && published.has(evidence.digest);
+  });
+  return proven + 1;
+}
+
+function firstEpochOf({ rosters }: OpenedRepository, digest: Digest): number {
+  return rosters.findIndex(({ document }) =>
+    document.recipients.some((entry) => enrolmentEvidenceOf(entry)?.digest === digest),
+  );
+}
+
+/**
+ * When an epoch was signed, by its own word and by those of the epochs before it: approvers who date theirs back, or into the future, say
+ * nothing by that.
+ */
+function approvedAt({ rosters }: OpenedRepository, index: number, now: number): number {
+  const times = rosters.slice(0, index + 1).map(({ document }) => Date.parse(document.created));
+  return Math.max(0, ...times.filter((time) => time <= now + CLOCK_TOLERANCE_MS));
 }
 
 function ruleFindings(repository: OpenedRepository, now: number): PortolanError[] {

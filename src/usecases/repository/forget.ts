@@ -19,7 +19,7 @@ import { listChains } from './listing.ts';
 import { putOnce } from './objects.ts';
 import type { OpenedRepository } from './open.ts';
 import { requireRole } from './roles.ts';
-import { readVerifications } from './verifications.ts';
+import { type ReadVerifications, readVerifications } from './verifications.ts';
 
 export interface ForgetRequest {
   /** A pruner's; only a plan needs none. */
@@ -97,12 +97,7 @@ async function planForgetting(
 ): Promise<ForgettingPlan> {
   const now = await repository.store.now(options);
   const verifications = await readVerifications(repository, options);
-  const toRetention = (info: SnapshotInfo): RetentionSnapshot => ({
-    ...info,
-    writerTime: new Date(info.finished),
-    storageTime: request.copied ? new Date(info.storageTime) : info.modified,
-    verified: verifications.of(info) === true,
-  });
+  const toRetention = (info: SnapshotInfo): RetentionSnapshot => retentionSnapshot(info, verifications, request);
   const live = chosen.map((chain) => ({ ...chain, snapshots: liveOf(chain) }));
   const isLive = new Set(live.flatMap(({ snapshots }) => snapshots));
   const unfinished = chosen.flatMap(({ snapshots }) => snapshots.filter((info) => !isLive.has(info)));
@@ -160,8 +155,22 @@ async function forgetOf(
   );
 }
 
+/** What is decided by; of a copy the times that snapshots say of themselves. */
+export function retentionSnapshot(
+  info: SnapshotInfo,
+  verifications: ReadVerifications,
+  { copied }: Pick<ForgetRequest, 'copied'>,
+): RetentionSnapshot {
+  return {
+    ...info,
+    writerTime: new Date(info.finished),
+    storageTime: copied ? new Date(info.storageTime) : info.modified,
+    verified: verifications.of(info) === true,
+  };
+}
+
 /** Snapshots that nobody began to forget. */
-function liveOf({ snapshots, forgotten }: ReadChain): readonly SnapshotInfo[] {
+export function liveOf({ snapshots, forgotten }: ReadChain): readonly SnapshotInfo[] {
   const stubs = new Set(forgotten.map(({ digest }) => digest));
   return snapshots.filter(({ digest }) => !stubs.has(digest));
 }

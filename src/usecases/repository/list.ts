@@ -1,11 +1,12 @@
 import type { PortolanError } from '../../core/errors.ts';
 import type { RepositoryId, WriterName } from '../../formats/repository/keys.ts';
+import type { SnapshotHead } from '../../formats/repository/snapshot.ts';
 import { chainError } from '../../formats/repository/snapshot-chain.ts';
-import { readChains, type SnapshotInfo } from './chains.ts';
+import { type ReadChain, type ReadChainOptions, readChains, type SnapshotInfo } from './chains.ts';
 import { type RepositoryMemory, rememberSeen } from './checkpoints.ts';
 import { listChains } from './listing.ts';
 import type { OpenedRepository } from './open.ts';
-import { readVerifications } from './verifications.ts';
+import { type ReadVerifications, readVerifications } from './verifications.ts';
 
 export interface ListedSnapshot extends SnapshotInfo {
   /** Whether the newest word of each verifier is good; `undefined` when nobody looked. */
@@ -26,12 +27,15 @@ export interface ListReport {
   readonly problems: readonly PortolanError[];
 }
 
-/** All snapshots of all writers, each verified, and their chains with them. */
-export async function listSnapshots(
+/** Chains, what verifiers said of their snapshots, and all that is wrong with either. */
+export async function lookAtChains(
   repository: OpenedRepository,
-  { memory }: { readonly memory?: RepositoryMemory },
-  options: { readonly signal?: AbortSignal; readonly writer?: WriterName | undefined } = {},
-): Promise<ListReport> {
+  options: Omit<ReadChainOptions, 'heads'> & { readonly writer?: WriterName | undefined } = {},
+): Promise<{
+  readonly chains: readonly ReadChain[];
+  readonly verifications: ReadVerifications;
+  readonly problems: readonly PortolanError[];
+}> {
   const chains = await readChains(repository, await listChains(repository.store, options), options);
   const verifications = await readVerifications(repository, options);
   const problems = [
@@ -42,9 +46,25 @@ export async function listSnapshots(
       ...findings.map((finding) => chainError(finding)),
     ]),
   ];
+  return { chains, verifications, problems };
+}
+
+/** The newest of each chain, as it is remembered. */
+export function headsOf(chains: readonly ReadChain[]): Readonly<Record<string, SnapshotHead>> {
+  return Object.fromEntries(
+    chains.flatMap(({ writer, head }) => (head === undefined ? [] : [[writer, head] as const])),
+  );
+}
+
+/** All snapshots of all writers, each verified, and their chains with them. */
+export async function listSnapshots(
+  repository: OpenedRepository,
+  { memory }: { readonly memory?: RepositoryMemory },
+  options: { readonly signal?: AbortSignal; readonly writer?: WriterName | undefined } = {},
+): Promise<ListReport> {
+  const { chains, verifications, problems } = await lookAtChains(repository, options);
   if (memory !== undefined && problems.length === 0 && options.writer === undefined) {
-    const heads = chains.flatMap(({ writer, head }) => (head === undefined ? [] : [[writer, head] as const]));
-    await rememberSeen(memory, repository, Object.fromEntries(heads), options);
+    await rememberSeen(memory, repository, headsOf(chains), options);
   }
   return {
     repository: repository.id,

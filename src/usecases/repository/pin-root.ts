@@ -16,7 +16,11 @@ export interface RootRequest {
   readonly threshold?: number | undefined;
   readonly breakGlass: readonly string[];
   readonly minimumRecipients?: number | undefined;
+  /** No roster before it counts. It may be raised, and is never lowered. */
+  readonly minimumEpoch?: number | undefined;
   readonly issuer?: Omit<PinnedIssuer, 'keys'> | undefined;
+  /** Takes over what the provider shows otherwise than the file has it: whoever asked compared it by another way. */
+  readonly updateKeys?: boolean | undefined;
 }
 
 /** The file of the root. */
@@ -45,6 +49,8 @@ export interface RootReport {
   readonly issuerKeys: readonly RootKey[];
   /** Whether the file was written. */
   readonly changed: boolean;
+  /** The provider shows other keys than the file has, and nobody said that they are to be taken over: the file keeps its own. */
+  readonly keysDiffer: boolean;
 }
 
 export interface RootKey {
@@ -58,8 +64,9 @@ export interface RootKey {
 }
 
 /**
- * Makes the root, or brings its history of the issuer's keys up to date. What the file says already is not changed; what it lacks is
- * added. Run again, it changes nothing.
+ * Makes the root, or brings its history of the issuer's keys up to date. What the file says already is not changed, but for the lowest
+ * epoch, which may rise; what it lacks is added. Run again, it changes nothing. Keys are added to and ended in a file on request alone: what
+ * is shown may be somebody else's, and an end that was set stays.
  *
  * @throws UseCaseError ROOT_INCOMPLETE, ROOT_DIFFERS; FormatError TRUST_INVALID, ISSUER_KEY_CHANGED; what `keysOf` throws
  */
@@ -67,11 +74,14 @@ export async function pinRoot(request: RootRequest, { file, keysOf, now }: RootD
   const present = await file.read();
   if (present === undefined) requireComplete(request);
   else requireSame(present, request, file.path);
-  const wanted = { ...membersOf(request), ...present };
+  const wanted = { ...membersOf(request), ...present, ...minimumEpochOf(request, present, file.path) };
   const issuer = issuerOf(present, request);
   const pinned = present?.issuer?.keys ?? [];
   const updated = issuer === undefined ? NO_KEYS : await updatedKeys(issuer.url, pinned, keysOf, new Date(now()));
-  const root = issuer === undefined ? wanted : { ...wanted, issuer: { ...issuer, keys: updated.keys } };
+  const isOther = [...updated.changes.values()].some((change) => change !== 'back');
+  const keysDiffer = pinned.length > 0 && isOther && request.updateKeys !== true;
+  const keys = keysDiffer ? pinned : updated.keys;
+  const root = issuer === undefined ? wanted : { ...wanted, issuer: { ...issuer, keys } };
   const changed = canonicalJson(root) !== canonicalJson(present ?? null);
   if (changed) await file.write(root);
   return {
@@ -79,7 +89,7 @@ export async function pinRoot(request: RootRequest, { file, keysOf, now }: RootD
     created: present === undefined,
     added: present === undefined ? [] : Object.keys(factsOf(request)).filter((name) => !(name in factsOf(present))),
     issuerKeys: updated.keys.map((key) => describeKey(key, updated.changes.get(key.kid))),
-    changed,
+    ...{ changed, keysDiffer },
   };
 }
 
@@ -126,6 +136,23 @@ function requireSame(present: TrustFile, request: RootRequest, path: string): vo
       hint: 'Nothing was changed. Leave out what the file says already, choose another file, or edit this one and give it again to everybody who pinned it.',
     });
   }
+}
+
+/** @throws UseCaseError ROOT_DIFFERS */
+function minimumEpochOf(
+  { minimumEpoch: wanted }: RootRequest,
+  present: TrustFile | undefined,
+  path: string,
+): Pick<TrustFile, 'minimumEpoch'> {
+  const found = present?.minimumEpoch;
+  if (wanted === undefined) return found === undefined ? {} : { minimumEpoch: found };
+  if (found === undefined || found <= wanted) return { minimumEpoch: wanted };
+  throw new UseCaseError('ROOT_DIFFERS', 'the root takes no roster of so low an epoch', {
+    expected: `${found} or later`,
+    found: wanted,
+    at: { file: path, key: 'minimumEpoch' },
+    hint: 'Nothing was changed. Leave --minimum-epoch out, or look at the newest epoch with `portolan keys list`.',
+  });
 }
 
 /** What is told apart, by name; the keys of the issuer are its history. */

@@ -1,7 +1,7 @@
 import { type Digest, digestOf } from '../../core/digest.ts';
 import type { PortolanError } from '../../core/errors.ts';
 import { splitFile, viewHeader } from '../../formats/age/header.ts';
-import { type RunId, snapshotKey } from '../../formats/repository/keys.ts';
+import { type RunId, snapshotKey, type WriterName } from '../../formats/repository/keys.ts';
 import type { Roster } from '../../formats/repository/roster.ts';
 import type { Snapshot, SnapshotRun } from '../../formats/repository/snapshot.ts';
 import { UseCaseError } from '../errors.ts';
@@ -10,6 +10,7 @@ import type { OpenedRepository } from './open.ts';
 
 /** Holds snapshots against the rosters that they name: whom they are sealed to, and whom they leave out. */
 export interface RecipientsCheck {
+  /** Of each writer the newest first. */
   add(snapshot: Snapshot): Promise<void>;
   readonly problems: readonly PortolanError[];
 }
@@ -17,14 +18,22 @@ export interface RecipientsCheck {
 /**
  * A writer's signature says who wrote a snapshot, and not that it was sealed to whom approvers signed for: a writer that was taken over
  * seals as it likes. Stanzas are anonymous, so one that is sealed to nobody in place of a reader shows to that reader alone; one more than
- * there are recipients shows to everybody.
+ * there are recipients shows to everybody. A roster of before, with readers who were revoked since, is as little the writer's choice: it
+ * went by a later one already, and then the writer is hostile, or remembers nothing and was shown an old one.
  */
 export function createRecipientsCheck({ rosters }: Pick<OpenedRepository, 'rosters'>): RecipientsCheck {
   const problems: PortolanError[] = [];
   // The same key stands in every snapshot that builds on its run.
   const seen = new Set<Digest>();
+  const followed = new Map<WriterName, Snapshot>();
   return {
     async add(snapshot) {
+      const after = followed.get(snapshot.writer);
+      followed.set(snapshot.writer, snapshot);
+      if (after !== undefined && after.sequence > snapshot.sequence && after.epoch < snapshot.epoch) {
+        const found = `it goes by the roster of epoch ${after.epoch}, and snapshot ${snapshot.sequence} went by that of epoch ${snapshot.epoch}`;
+        problems.push(readersWrong(after, after.run, found));
+      }
       for (const run of snapshot.runs) {
         const isOwn = run.run === snapshot.run;
         const facts = digestOf(`${run.run} ${run.epoch} ${run.recipients.join(' ')} ${run.sealed}`);

@@ -14,6 +14,8 @@ import type { OpenedRepository } from './open.ts';
 export interface ReadVerifications {
   /** Good when no verifier's newest word is bad; `undefined` when nobody said anything. */
   readonly of: (snapshot: Pick<SnapshotInfo, 'writer' | 'sequence' | 'digest'>) => boolean | undefined;
+  /** The newest word of each verifier on each snapshot. */
+  readonly words: readonly Verification[];
   readonly unreadable: readonly UnreadableObject[];
 }
 
@@ -54,6 +56,7 @@ export async function readVerifications(
       const words = found.get(`${writer}/${sequence}/${digest}`);
       return words === undefined ? undefined : words.every(({ result }) => result === 'good');
     },
+    words: [...found.values()].flat(),
     unreadable,
   };
 }

@@ -1,5 +1,5 @@
 import { createPublicKey, randomBytes } from 'node:crypto';
-import { decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
+import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose';
 import { audienceOf, type Directory, ROLES_SCOPE, roleClaims, type ServiceAccountEntry } from './directory.ts';
 import type { SigningKeys } from './signing-keys.ts';
 
@@ -24,6 +24,7 @@ export interface ServiceTokensSettings {
   readonly now: () => number;
   /** Life of an access token. */
   readonly seconds: () => number;
+  readonly actionClaims: (account: ServiceAccountEntry) => JWTPayload;
 }
 
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -56,6 +57,7 @@ export function createServiceTokens(settings: ServiceTokensSettings): ServiceTok
             client_id: account.id,
             jti: randomBytes(12).toString('hex'),
             ...roleClaims(directory, account, { projects: roles }),
+            ...settings.actionClaims(account),
           });
     if (audience.includes(directory.projects.zitadel)) callers.set(token, account);
     return token;

@@ -4,8 +4,8 @@ import { UsageError } from '../../../src/cli/errors.ts';
 
 describe('what a person writes', () => {
   test('a length of time', () => {
-    expect(['90min', '12h', '30d', '2w'].map((text) => durationOf('floor', text) / 60_000)).toEqual([
-      90, 720, 43_200, 20_160,
+    expect(['30s', '90min', '12h', '30d', '2w'].map((text) => durationOf('floor', text) / 60_000)).toEqual([
+      0.5, 90, 720, 43_200, 20_160,
     ]);
     for (const text of ['', '0d', '5', '1.5h', '-1d', '3m'])
       expect(() => durationOf('floor', text)).toThrow(UsageError);

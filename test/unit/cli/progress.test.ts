@@ -8,7 +8,7 @@ function harness({ isTTY = false, json = false, columns = 80 } = {}) {
   const clock = { nowMs: 0 };
   const progress = createProgress({
     sink: { write: (text) => stderr.push(text), isTTY, columns },
-    output: createOutput({ write: (text) => stdout.push(text) }, json),
+    output: createOutput({ sink: { write: (text) => stdout.push(text) }, json, now: () => 0 }),
     json,
     nowMs: () => clock.nowMs,
   });
@@ -108,9 +108,10 @@ describe('with --json', () => {
     const { progress, events } = harness({ json: true });
     progress.note('n');
     progress.warn('w');
+    const time = '1970-01-01T00:00:00.000Z';
     expect(events()).toEqual([
-      { event: 'note', message: 'n' },
-      { event: 'warning', message: 'w' },
+      { time, level: 'info', event: 'note', message: 'n' },
+      { time, level: 'warn', event: 'warning', message: 'w' },
     ]);
   });
 });

@@ -30,7 +30,10 @@ const TRUST = {
 test('a policy is printed as the storage takes it', async () => {
   expect(await printed({ ...WRITER, for: 'aws' })).toEqual(storagePolicy('writer', NAMES));
   expect(await printed({ ...WRITER, for: 'minio' })).toEqual(storagePolicy('writer', NAMES));
-  expect(await printed({ ...WRITER, for: 'minio', subject: '312' })).toEqual(storagePolicy('writer', NAMES, '312'));
+  expect(await printed({ ...WRITER, for: 'minio', subject: '312' })).toEqual(
+    storagePolicy('writer', NAMES, { subject: '312' }),
+  );
+  expect(await printed({ ...WRITER, for: 'minio', byClaim: true })).toEqual(storagePolicy('writer', NAMES, {}));
   expect(await printed({ for: 'aws', role: 'reader', bucket: 'backups' })).toEqual(
     storagePolicy('reader', { ...NAMES, prefix: '' }),
   );
@@ -49,6 +52,8 @@ test.each<[string, Readonly<Record<string, unknown>>]>([
   ['an issuer without a trust policy', { for: 'aws', issuer: 'https://id.ship' }],
   ['a subject in the policy of Amazon', { for: 'aws', subject: '312' }],
   ['a subject of two words', { for: 'minio', subject: '312 313' }],
+  ['a claim of Amazon', { for: 'aws', byClaim: true }],
+  ['a claim of one subject', { for: 'minio', subject: '312', byClaim: true }],
   ['a writer without a name', { for: 'minio', writer: undefined }],
   ['a name that would open other folders', { for: 'minio', writer: '*' }],
 ])('%s is wrong use', async (_, typed) => {

@@ -29,7 +29,7 @@ describe('keys for a bucket', () => {
     const minio = { endpoint: 'https://minio.ship:9000', region: 'us-east-1' };
     expect(await serviceOf(minio, { token })).toBe('https://minio.ship:9000');
     expect(await serviceOf(minio, { token, sts: 'https://sts.ship/' })).toBe('https://sts.ship');
-    expect(await serviceOf(minio, { token }, { AWS_ENDPOINT_URL_STS: 'http://other' })).toBe('http://other');
+    expect(await serviceOf(minio, { token }, { AWS_ENDPOINT_URL_STS: 'https://other' })).toBe('https://other');
     expect(await serviceOf(BUCKET, { token })).toBe('https://sts.eu-central-1.amazonaws.com');
     expect(await serviceOf({ ...BUCKET, region: 'cn-north-1' }, { token })).toBe(
       'https://sts.cn-north-1.amazonaws.com.cn',
@@ -37,6 +37,23 @@ describe('keys for a bucket', () => {
     expect(await raised(() => serviceOf(minio, { token, sts: 'https://a:b@sts.ship' }))).toMatchObject({
       code: 'STORAGE_ADDRESS_INVALID',
     });
+  });
+
+  test('are asked for over TLS, or on this very machine: a token in the clear is a key for whoever reads it', async () => {
+    const plain = { endpoint: 'http://minio.ship:9000', region: 'us-east-1' };
+    const exposed = [
+      () => serviceOf(plain, { token }),
+      () => serviceOf(BUCKET, { token, sts: 'http://sts.ship' }),
+      () => serviceOf(BUCKET, { token }, { AWS_ENDPOINT_URL_STS: 'http://10.0.0.7:9000' }),
+      () => serviceOf(BUCKET, { token, sts: 'http://localhost.evil.example' }),
+      () => serviceOf(BUCKET, { token, sts: 'http://127.0.0.1.evil.example' }),
+    ];
+    for (const ask of exposed) expect(await raised(ask)).toMatchObject({ code: 'STORAGE_IDENTITY_EXPOSED' });
+    for (const sts of ['http://127.0.0.1:9000', 'http://127.8.9.1', 'http://[::1]:9000', 'http://localhost:9000']) {
+      expect(await serviceOf(plain, { token, sts })).toBe(sts);
+    }
+    // Keys that sign requests do not go out themselves.
+    expect(await storageAccess({ ...plain, identity: undefined }, around({ AWS_ACCESS_KEY_ID: 'a' }))).toBeDefined();
   });
 
   test('of the environment are fixed ones, before an identity, before a profile', async () => {

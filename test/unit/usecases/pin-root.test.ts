@@ -51,6 +51,18 @@ function world(root?: TrustFile) {
   return { state, pin };
 }
 
+test('the lowest epoch rises, and never falls', async () => {
+  const { state, pin } = world();
+  await pin({ ...WHOLE, issuer: undefined });
+  expect(state.root).not.toHaveProperty('minimumEpoch');
+  expect(await pin({ ...NOTHING, minimumEpoch: 3 })).toMatchObject({ changed: true, root: { minimumEpoch: 3 } });
+  expect(await pin({ ...NOTHING, minimumEpoch: 3 })).toMatchObject({ changed: false });
+  expect(await pin(NOTHING)).toMatchObject({ changed: false, root: { minimumEpoch: 3 } });
+  expect(await raised(() => pin({ ...NOTHING, minimumEpoch: 2 }))).toMatchObject({ code: 'ROOT_DIFFERS' });
+  await pin({ ...NOTHING, minimumEpoch: 7 });
+  expect(state).toMatchObject({ root: { minimumEpoch: 7, threshold: 2 }, written: 3 });
+});
+
 test('a root is made of all that is given, with the keys that the provider shows', async () => {
   const { state, pin } = world();
   const report = await pin(WHOLE);
@@ -86,8 +98,8 @@ test('after a rotation the history grows, and nothing else is touched', async ()
   await pin(WHOLE);
   const before = state.root;
   Object.assign(state, { shown: [second], now: 86_400_000 });
-  expect(await pin(NOTHING)).toMatchObject({
-    changed: true,
+  expect(await pin({ ...NOTHING, updateKeys: true })).toMatchObject({
+    ...{ changed: true, keysDiffer: false },
     issuerKeys: [
       { kid: '1', change: 'gone', until: '1970-01-02T00:00:00.000Z' },
       { kid: '2', change: 'new' },
@@ -95,6 +107,21 @@ test('after a rotation the history grows, and nothing else is touched', async ()
   });
   expect({ ...state.root, issuer: undefined }).toEqual({ ...before, issuer: undefined });
   expect(await pin(NOTHING)).toMatchObject({ changed: false });
+});
+
+test('other keys than the file has are shown, and taken over by nobody who did not say so', async () => {
+  const { state, pin } = world();
+  await pin(WHOLE);
+  const before = state.root;
+  const { keys } = before?.issuer ?? { keys: [] };
+  for (const shown of [[first, second], [second]]) {
+    Object.assign(state, { shown, now: 86_400_000 });
+    expect(await pin(NOTHING)).toMatchObject({ changed: false, keysDiffer: true, root: { issuer: { keys } } });
+    expect(state.root).toBe(before);
+  }
+  // What does not hang on keys is done all the same.
+  expect(await pin({ ...NOTHING, minimumEpoch: 4 })).toMatchObject({ changed: true, keysDiffer: true });
+  expect(state.root).toMatchObject({ minimumEpoch: 4, issuer: { keys } });
 });
 
 test('what the file lacks is added; keys may stand in it as PEM, under other names', async () => {

@@ -52,7 +52,7 @@ export function credentialsOf(environment: Environment): CredentialsProvider {
 }
 
 async function readProfile(path: string, profile: string): Promise<StorageCredentials> {
-  const bytes = await readSmallFile(path, MAX_FILE_BYTES);
+  const bytes = await readSmallFile(path, MAX_FILE_BYTES, { followLinks: true });
   if (bytes === undefined) throw missing('There are no credentials for the storage', path);
   const settings = settingsOf(new TextDecoder().decode(bytes), profile);
   if (settings === undefined) throw missing(`The file of credentials has no profile ${profile}`, path);

@@ -6,6 +6,9 @@ import { serviceFailure } from './failure.ts';
 /** Beyond that a clock is said to be wrong. */
 const CLOCK_TOLERANCE_MS = 30_000;
 
+/** What is looked at of a service's own word: it may be as long as it likes. */
+const MAX_MESSAGE_LENGTH = 1000;
+
 interface Circumstances {
   readonly token: string;
   /** Our clock less the service's. */
@@ -19,7 +22,7 @@ export function refusedByTokenService(
   error: { readonly code: string; readonly message: string } | undefined,
   { token, aheadMs }: Circumstances,
 ): AdapterError {
-  const message = (error?.message ?? '').replaceAll(token, '…');
+  const message = (error?.message ?? '').replaceAll(token, '…').slice(0, MAX_MESSAGE_LENGTH);
   if (status === 408 || status === 429 || status >= 500) {
     const name = error === undefined ? {} : { name: error.code };
     return serviceFailure(place, 'give keys', { status, message, ...name });

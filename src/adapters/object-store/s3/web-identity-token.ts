@@ -13,7 +13,7 @@ const MAX_TOKEN_BYTES = 20_000;
  */
 export function tokenOfFile(file: string): WebIdentityToken {
   return async () => {
-    const bytes = await readSmallFile(file, MAX_TOKEN_BYTES);
+    const bytes = await readSmallFile(file, MAX_TOKEN_BYTES, { followLinks: true });
     const token = bytes === undefined ? '' : new TextDecoder().decode(bytes).trim();
     if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) return token;
     throw new AdapterError('STORE_CREDENTIALS_MISSING', 'The file of AWS_WEB_IDENTITY_TOKEN_FILE holds no token', {

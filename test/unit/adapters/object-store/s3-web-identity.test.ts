@@ -146,6 +146,41 @@ describe('the token service', () => {
     await expect(asked).rejects.toThrow('enough');
   });
 
+  test('that answers a byte at a time, without an end, is left after its time', async () => {
+    const { settings } = await service((response) => {
+      const timer = setInterval(() => response.write(' '), 10);
+      response.on('close', () => clearInterval(timer));
+    });
+    const once = { ...settings, timeoutMs: 200, retries: { ...QUICK, attempts: 1 } };
+    expect(await raised(() => assumeWebIdentity(once))).toMatchObject({ code: 'STORE_TIMEOUT' });
+  });
+
+  test.each([301, 302, 303, 307, 308])('that leads elsewhere by HTTP %d gets the token alone', async (status) => {
+    const seen: string[] = [];
+    const elsewhere = await serveOnLoopback((request, response) => {
+      seen.push(String(request.url));
+      response.end(good(START + 900_000));
+    });
+    onTestFinished(() => elsewhere.close());
+    const { settings, forms } = await service((response) =>
+      response.writeHead(status, { Location: `http://${elsewhere.host}/` }).end(),
+    );
+    expect(await raised(() => assumeWebIdentity(settings))).toMatchObject({
+      ...{ code: 'STS_REFUSED', found: `HTTP ${status}` },
+    });
+    expect([forms.length, seen]).toEqual([1, []]);
+  });
+
+  test('that says a great deal is read no longer than a few words', async () => {
+    const { settings } = await service((response) =>
+      response.writeHead(400).end(bad('AccessDenied', 'role '.repeat(12_000))),
+    );
+    const before = performance.now();
+    const { message } = await raised(() => assumeWebIdentity(settings));
+    expect(message.length).toBeLessThan(400);
+    expect(performance.now() - before).toBeLessThan(500);
+  });
+
   test('would give longer keys, or would not', async () => {
     const { settings, forms } = await service((response, count) =>
       count === 1 ? response.writeHead(200).end(good(START)) : response.writeHead(403).end(bad('AccessDenied', '')),

@@ -96,30 +96,54 @@ test('an enrolment that is cut anywhere is refused', async () => {
   }
 });
 
-const SUBJECT = { repository: REPOSITORY, enrolment: digestOf('an enrolment') };
+const subject = () => ({ repository: REPOSITORY, enrolment: digestOf(enrolment) });
 
 test('whoever holds the identity answers a challenge, and nobody else', async () => {
-  const challenge = encodeChallenge(SUBJECT, randomBytes(32));
+  const challenge = encodeChallenge(subject(), randomBytes(32));
   const sealed = await sealChallenge(challenge, anna.recipient);
-  const { answer, enrolment: about } = await answerChallenge(sealed, [anna.identity]);
-  expect(about).toBe(SUBJECT.enrolment);
+  const { answer, enrolment: about, recipient } = await answerChallenge(sealed, [anna.identity], enrolment);
+  expect(about).toBe(digestOf(enrolment));
+  expect(recipient).toBe(anna.recipient);
   verifyChallengeAnswer(decodeChallengeAnswer(answer), decodeChallenge(challenge));
   const mallory = await createIdentity('post-quantum');
-  expect(await raised(() => answerChallenge(sealed, [mallory.identity]))).toMatchObject({
+  expect(await raised(() => answerChallenge(sealed, [mallory.identity], enrolment))).toMatchObject({
     code: 'NO_MATCHING_IDENTITY',
   });
 });
 
+test('a challenge for another enrolment than the own gets no answer, whoever’s recipient is in it', async () => {
+  const mallorys = await issuer.enrol({ repository: REPOSITORY, recipient: anna.recipient, subject: 'mallory' });
+  const ask = (about: Uint8Array, repository = REPOSITORY) =>
+    sealChallenge(encodeChallenge({ repository, enrolment: digestOf(about) }, randomBytes(32)), anna.recipient);
+  const answerWith = async (sealed: Uint8Array, own: Uint8Array, identities = [anna.identity]) =>
+    await raised(() => answerChallenge(sealed, identities, own));
+  expect(await answerWith(await ask(mallorys), enrolment)).toMatchObject({
+    code: 'CHALLENGE_FOREIGN',
+    expected: digestOf(enrolment),
+    found: digestOf(mallorys),
+  });
+  expect(await answerWith(await ask(enrolment, OTHER), enrolment)).toMatchObject({ code: 'REPOSITORY_MISMATCH' });
+  const carol = await createIdentity('post-quantum');
+  const carols = await issuer.enrol({ repository: REPOSITORY, recipient: carol.recipient, subject: 'carol' });
+  expect(await answerWith(await ask(carols), carols)).toMatchObject({
+    code: 'CHALLENGE_FOREIGN',
+    found: recipientFingerprint(carol.recipient),
+  });
+  const noEnrolment = Buffer.from('{}');
+  expect(await answerWith(await ask(noEnrolment), noEnrolment)).toMatchObject({ code: 'ENROLMENT_INVALID' });
+});
+
 test('an answer shows nothing of the challenge, and fits no other', async () => {
   const secret = randomBytes(32);
-  const challenge = encodeChallenge(SUBJECT, secret);
-  const { answer } = await answerChallenge(await sealChallenge(challenge, anna.recipient), [anna.identity]);
+  const challenge = encodeChallenge(subject(), secret);
+  const sealed = await sealChallenge(challenge, anna.recipient);
+  const { answer } = await answerChallenge(sealed, [anna.identity], enrolment);
   for (const encoding of ['base64', 'hex', 'base64url'] as const)
     expect(Buffer.from(answer).toString()).not.toContain(secret.toString(encoding));
   const others = [
-    encodeChallenge(SUBJECT, randomBytes(32)),
-    encodeChallenge({ ...SUBJECT, enrolment: digestOf('another') }, secret),
-    encodeChallenge({ ...SUBJECT, repository: OTHER }, secret),
+    encodeChallenge(subject(), randomBytes(32)),
+    encodeChallenge({ ...subject(), enrolment: digestOf('another') }, secret),
+    encodeChallenge({ ...subject(), repository: OTHER }, secret),
   ];
   for (const other of others) {
     expect(
@@ -131,15 +155,15 @@ test('an answer shows nothing of the challenge, and fits no other', async () => 
 test('what is sealed to the identity and is no challenge is neither answered nor shown', async () => {
   for (const content of ['the key of a run', '{"version":1}', Buffer.from(enrolment)]) {
     const sealed = await sealBytes(Buffer.from(content), [anna.recipient]);
-    const error = await raised(() => answerChallenge(sealed, [anna.identity]));
+    const error = await raised(() => answerChallenge(sealed, [anna.identity], enrolment));
     expect(['CHALLENGE_INVALID', 'SEALED_TOO_LARGE']).toContain(error.code);
     expect(JSON.stringify({ ...error, message: error.message })).not.toContain('key of a run');
   }
 });
 
 test('an answer that is cut or has another form is refused', async () => {
-  const sealed = await sealChallenge(encodeChallenge(SUBJECT, randomBytes(32)), anna.recipient);
-  const { answer } = await answerChallenge(sealed, [anna.identity]);
+  const sealed = await sealChallenge(encodeChallenge(subject(), randomBytes(32)), anna.recipient);
+  const { answer } = await answerChallenge(sealed, [anna.identity], enrolment);
   for (let length = 0; length < answer.length; length += 1) {
     expect(await raised(() => decodeChallengeAnswer(answer.subarray(0, length)))).toMatchObject({
       code: 'CHALLENGE_ANSWER_INVALID',
@@ -164,7 +188,7 @@ test('a proposal comes back as it went, and is refused when it is cut, of anothe
 });
 
 test('evidence of another kind is nobody’s enrolment', () => {
-  const evidence = { kind: 'enrolment', issuer: 'https://id', subject: 'anna', digest: SUBJECT.enrolment };
+  const evidence = { kind: 'enrolment', issuer: 'https://id', subject: 'anna', digest: subject().enrolment };
   expect(enrolmentEvidenceOf({ evidence })).toEqual(evidence);
   for (const other of [undefined, { kind: 'letter' }, { ...evidence, digest: 'x' }, { ...evidence, more: 1 }])
     expect(enrolmentEvidenceOf(other === undefined ? {} : { evidence: other })).toBeUndefined();

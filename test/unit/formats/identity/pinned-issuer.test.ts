@@ -18,6 +18,10 @@ test.each([
   'https://id.example?a',
   'https://id.example#a',
   'ftp://id.example',
+  // Tokens and secrets would go there in the clear.
+  'http://id.example',
+  'http://10.0.0.7:8080',
+  'http://localhost.example',
   'https://u:p@id.example',
   'id.example',
 ])('an issuer spelled %s is refused', (url) => {

@@ -106,6 +106,13 @@ describe('the history of keys', () => {
     expect([...back.changes]).toEqual([['a', 'back']]);
   });
 
+  test('takes no key under another name whose time had ended', () => {
+    const ended = updateIssuerKeys(first, [b], later).keys;
+    expect(codeOf(() => updateIssuerKeys(ended, [b, { ...a, kid: 'c' }], later))).toBe('ISSUER_KEY_CHANGED');
+    // One that signs at present may have two names.
+    expect(updateIssuerKeys(first, [a, { ...a, kid: 'c' }], later).keys).toHaveLength(2);
+  });
+
   test('takes no other key under a known name', () => {
     expect(codeOf(() => updateIssuerKeys(first, [{ ...b, kid: 'a' }], later))).toBe('ISSUER_KEY_CHANGED');
     expect(codeOf(() => updateIssuerKeys(first, [{ ...a, algorithm: 'RS512' }], later))).toBe('ISSUER_KEY_CHANGED');

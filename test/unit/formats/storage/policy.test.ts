@@ -31,7 +31,7 @@ test.each(STORAGE_ROLES)(
 );
 
 test('docs/storage-policies.md shows what an identity of a provider adds', () => {
-  const writer = storagePolicy('writer', NAMES, 'SUBJECT').Statement;
+  const writer = storagePolicy('writer', NAMES, { subject: 'SUBJECT' }).Statement;
   const account = { account: '123456789012', issuer: 'https://ISSUER', audience: 'AUDIENCE', subject: 'SUBJECT' };
   expect(documentsOf('An identity instead of keys')).toEqual([
     { Version: '2012-10-17', Statement: [...writer.slice(-3)] },
@@ -41,7 +41,7 @@ test('docs/storage-policies.md shows what an identity of a provider adds', () =>
 
 test('for a subject of MinIO every statement about objects names it, and those about keys hold for everybody', () => {
   for (const role of STORAGE_ROLES) {
-    const { Statement } = storagePolicy(role, NAMES, '312');
+    const { Statement } = storagePolicy(role, NAMES, { subject: '312' });
     const [objects, keys] = [Statement.slice(0, -2), Statement.slice(-2)];
     for (const { Condition } of objects) expect(Condition).toMatchObject({ StringEquals: { 'jwt:sub': ['312'] } });
     expect(keys.map(({ Effect, Resource }) => [Effect, Resource])).toEqual([
@@ -50,7 +50,7 @@ test('for a subject of MinIO every statement about objects names it, and those a
     ]);
   }
   // The prefix of a list is still looked at.
-  expect(storagePolicy('reader', NAMES, '312').Statement[0]?.Condition).toHaveProperty('StringLike');
+  expect(storagePolicy('reader', NAMES, { subject: '312' }).Statement[0]?.Condition).toHaveProperty('StringLike');
 });
 
 test('without a prefix the whole bucket is meant', () => {

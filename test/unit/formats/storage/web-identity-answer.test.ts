@@ -56,6 +56,22 @@ test.each([
   expect(await raised(() => decodeSessionKeys(bytes(text)))).toMatchObject(invalid);
 });
 
+test.each([
+  ['nesting', '<a>'.repeat(20_000)],
+  ['spaces in a tag', `<a${' '.repeat(60_000)}`],
+  ['a name without an end', `<${'a'.repeat(60_000)}`],
+  ['attributes without an end', `<a${' b="c"'.repeat(9000)}`],
+  ['an attribute without a value', `<a ${'b'.repeat(30_000)}${' '.repeat(30_000)}`],
+  ['a value without an end', `<a b="${'c'.repeat(60_000)}`],
+  ['a declaration without an end', `<?xml ${'a '.repeat(30_000)}`],
+  ['ampersands', `<a>${'&'.repeat(60_000)}</a>`],
+  ['entities within entities', `<!DOCTYPE a [<!ENTITY b "${'&c;'.repeat(1000)}">]><a>&b;</a>`],
+])('%s by the thousand is refused at once', async (_, text) => {
+  const before = performance.now();
+  expect(await raised(() => parseSmallXml(bytes(text)))).toMatchObject(invalid);
+  expect(performance.now() - before).toBeLessThan(250);
+});
+
 test('what is not UTF-8 is refused', async () => {
   expect(await raised(() => decodeSessionKeys(Uint8Array.of(0xff, 0xfe)))).toMatchObject(invalid);
 });
