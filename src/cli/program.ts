@@ -14,6 +14,7 @@ import { keysGroup } from './commands/keys.ts';
 import { loginSpec } from './commands/login.ts';
 import { logoutSpec } from './commands/logout.ts';
 import { migrateGroup } from './commands/migrate.ts';
+import { relaySpec } from './commands/relay.ts';
 import { restoreSpec } from './commands/restore.ts';
 import { storageGroup } from './commands/storage.ts';
 import { type Telemetry, telemetryOf } from './commands/telemetry-options.ts';
@@ -37,6 +38,7 @@ export async function loadCommandTree(): Promise<CommandTree> {
     groups,
     commands: [
       restoreSpec,
+      relaySpec,
       loginSpec,
       logoutSpec,
       whoamiSpec,

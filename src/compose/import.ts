@@ -1,17 +1,27 @@
 import { arch, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { writeFileDurable } from '../adapters/files/durable.ts';
 import { openMedium } from '../adapters/medium/medium.ts';
+import { createProjectFiles } from '../adapters/project-files/project-files.ts';
 import { findKeptProgram, keepProgram } from '../adapters/work-folder/kept-program.ts';
 import { createWorkFolder } from '../adapters/work-folder/work-folder.ts';
 import type { PortolanError } from '../core/errors.ts';
+import { CONFIGURATION_LIMIT_BYTES } from '../formats/configuration/document.ts';
 import { mirroredReference } from '../formats/oci/registry-address.ts';
 import type { Trust } from '../formats/sigstore/trust.ts';
 import type { Database } from '../ports/database.ts';
 import { UseCaseError } from '../usecases/errors.ts';
 import { type ImportReport, importBundle, planImport } from '../usecases/import/import.ts';
 import { CARRIED_HELM } from '../usecases/import/plan-charts.ts';
-import type { ImportDependencies, ImportPart, ImportPlan, ImportRequest } from '../usecases/import/types.ts';
+import type { Rehearsal } from '../usecases/import/rehearsal.ts';
+import type {
+  ClusterTools,
+  DatabaseStep,
+  ImportDependencies,
+  ImportPart,
+  ImportPlan,
+  ImportRequest,
+} from '../usecases/import/types.ts';
 import { type BundleAddress, disposableEngine } from './bundle-medium.ts';
 import { k3sRunsHere, openImageTarget, parseTargetAddress, type TargetAddress } from './image-targets.ts';
 import { holderName, keptHelmPath, openTarget, type Running, type TargetOptions } from './installed.ts';
@@ -33,6 +43,11 @@ export interface ImportOptions extends TargetOptions {
   readonly caFile: string | undefined;
   /** Absolute. */
   readonly receipt: string | undefined;
+  /** Of a restore: what fills the databases in that cluster. */
+  readonly databases?: (cluster: ClusterTools) => DatabaseStep;
+  readonly rehearsal?: Rehearsal;
+  /** Files of `config export`, as typed. */
+  readonly configuration?: readonly string[];
 }
 
 export interface PlannedImport {
@@ -88,6 +103,8 @@ async function withImport<T>(
     allowDowngrade: options.allowDowngrade,
     allowOrphans: options.allowOrphans,
     ...rewriteOf(options, target),
+    ...(options.rehearsal === undefined ? {} : { rehearsal: options.rehearsal }),
+    documents: await readDocuments(options.configuration ?? [], running.cwd),
     chartTimeoutMs: options.chartTimeoutMs,
     lockWaitMs: options.lockWaitMs,
     holder: holderName(),
@@ -108,12 +125,21 @@ async function withImport<T>(
     ...(cluster === undefined ? {} : { cluster }),
     migrations: composeMigrationRunners(reach, options.lockWaitMs),
     ...(options.database === undefined ? {} : { database: options.database }),
+    ...(options.databases === undefined || cluster === undefined ? {} : { databases: options.databases(cluster) }),
     now: () => new Date(running.now()),
   });
   // Checked and used: rollback and removal need it on a machine that has none of its own.
   const helm = keepHelm ? await findKeptProgram(join(work.path, CARRIED_HELM)) : undefined;
   if (helm !== undefined) await keepProgram(helm, keptHelmPath(running.env));
   return outcome;
+}
+
+async function readDocuments(files: readonly string[], cwd: string): Promise<NonNullable<ImportRequest['documents']>> {
+  const read = files.map(async (file) => {
+    const bytes = await createProjectFiles().read(resolve(cwd, file), CONFIGURATION_LIMIT_BYTES);
+    return { path: file, text: new TextDecoder().decode(bytes) };
+  });
+  return await Promise.all(read);
 }
 
 async function targetOf({ images }: ImportOptions, { cwd }: Running): Promise<TargetAddress | undefined> {

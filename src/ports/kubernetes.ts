@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream';
+
 /** A Kubernetes API server, as one context of a kubeconfig reaches it. Every call has a time limit and a bounded retry. */
 export interface Kubernetes {
   /** Name of the kubeconfig context. */
@@ -28,6 +30,15 @@ export interface Kubernetes {
     limits: { readonly tailLines: number; readonly limitBytes: number },
     options?: CallOptions,
   ): Promise<string>;
+  /**
+   * A connection to a port of a Pod, as its own processes reach it on the loopback. Its end is that of both directions.
+   *
+   * @throws AdapterError KUBERNETES_FORWARD_FAILED
+   */
+  forward(
+    to: { readonly namespace: string; readonly pod: string; readonly port: number },
+    options?: CallOptions,
+  ): Promise<Duplex>;
   /** SelfSubjectAccessReview, one for each question, answers in the same order. */
   allowed(questions: readonly AccessQuestion[], options?: CallOptions): Promise<readonly boolean[]>;
   close(): Promise<void>;
@@ -85,6 +96,8 @@ export interface AccessQuestion {
   readonly group: string;
   /** The plural. */
   readonly resource: string;
+  /** Such as `portforward`. */
+  readonly subresource?: string;
   readonly namespace?: string;
   readonly name?: string;
 }

@@ -116,6 +116,18 @@ describe('sslmode', () => {
     expect((await raised(() => reach(address(secure, 'sslmode=verify-full')))).code).toBe('DATABASE_UNTRUSTED');
   });
 
+  test('a server that is reached by an address is known by the name that is meant', async () => {
+    const byAddress = (host: string) =>
+      reach(address(secure, `sslmode=verify-full&hostaddr=127.0.0.1&sslrootcert=${at('server.crt')}`, host));
+    expect(await byAddress('localhost')).toBe('encrypted');
+    expect(await raised(() => byAddress('db.nowhere.example'))).toMatchObject({
+      code: 'DATABASE_UNTRUSTED',
+      found: 'ERR_TLS_CERT_ALTNAME_INVALID',
+    });
+    expect(await reach(address(secure, 'hostaddr=127.0.0.1', 'db.nowhere.example'))).toBe('encrypted');
+    expect(await reach(address(plain, 'hostaddr=127.0.0.1', 'db.nowhere.example'))).toBe('clear');
+  });
+
   test('verify-ca compares no name; require with an authority checks it, as libpq does', async () => {
     expect(await reach(address(secure, 'sslmode=verify-ca', '127.0.0.1'), { caFile: at('server.crt') })).toBe(
       'encrypted',

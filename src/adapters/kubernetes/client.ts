@@ -43,7 +43,15 @@ export interface Trail {
 export interface ApiClient {
   /** Tries again what is worth it. What must not happen twice is told apart by the caller through `trail`. */
   send(wanted: ApiRequest, options?: { readonly signal?: AbortSignal; readonly trail?: Trail }): Promise<ApiAnswer>;
+  /** For a connection that becomes another protocol: WebSocket. Nothing of it is tried again. */
+  upgrade(path: string, query: URLSearchParams, signal?: AbortSignal): Promise<UpgradeWay>;
   close(): Promise<void>;
+}
+
+export interface UpgradeWay {
+  readonly url: URL;
+  readonly dispatcher: Dispatcher;
+  readonly headers: Readonly<Record<string, string | string[]>>;
 }
 
 const CALL_TIMEOUT_MS = 60_000;
@@ -129,6 +137,16 @@ export function createApiClient(access: ClusterAccess, settings: ClientSettings)
         decideRetry,
         signal === undefined ? {} : { signal },
       );
+    },
+    async upgrade(path, query, signal) {
+      const credentials = await source.current(signal);
+      const url = new URL(`${access.server}${path}?${query}`);
+      url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+      return {
+        url,
+        dispatcher: await connection.dispatcher(credentials.certificate),
+        headers: { 'user-agent': 'portolan', ...credentials.headers },
+      };
     },
     close: () => connection.close(),
   };

@@ -15,6 +15,7 @@ import { type ApiClient, type ClientSettings, createApiClient, type Trail } from
 import { createDiscovery } from './discovery.ts';
 import { decodeJson } from './json.ts';
 import { collectionPath, contains, decodeObject, decodePage, isWrittenBy, keyOf, nameOf } from './objects.ts';
+import { forwardPort } from './port-forward.ts';
 
 /** The name under which what Portolan writes stands in `managedFields`. */
 const FIELD_MANAGER = 'portolan';
@@ -187,6 +188,8 @@ export function createKubernetes(access: ClusterAccess, settings: ClientSettings
       );
       return new TextDecoder().decode(answer.bytes);
     },
+
+    forward: (to, options = {}) => forwardPort(client, server, to, options),
 
     async allowed(questions, options = {}) {
       const answers: boolean[] = [];

@@ -21,6 +21,7 @@ export async function libpqEnvironment(
   const isVerified = address.sslMode === 'verify-ca' || address.sslMode === 'verify-full';
   return {
     PGHOST: address.host,
+    ...(address.hostAddress === undefined ? {} : { PGHOSTADDR: address.hostAddress }),
     PGPORT: String(address.port),
     PGUSER: address.user,
     PGDATABASE: address.name,

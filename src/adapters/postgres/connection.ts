@@ -54,7 +54,7 @@ function createClient(settings: ConnectionSettings, ssl: Protection) {
   const socket: KeptSocket = settings.createSocket?.() ?? new Socket();
   socket.setKeepAlive(true, KEEPALIVE.idleMs, KEEPALIVE.intervalMs, KEEPALIVE.count);
   const client = new pg.Client({
-    host: address.host,
+    host: address.hostAddress ?? address.host,
     port: address.port,
     user: address.user,
     database: address.name,

@@ -1,8 +1,9 @@
 /**
- * `postgres://USER@HOST[:PORT]/NAME[?sslmode=…&sslrootcert=…&connect_timeout=…&host=/FOLDER]`, as libpq reads it (PostgreSQL,
+ * `postgres://USER@HOST[:PORT]/NAME[?sslmode=…&sslrootcert=…&connect_timeout=…&host=/FOLDER&hostaddr=…]`, as libpq reads it (PostgreSQL,
  * "Connection URIs"). What libpq knows and this does not is refused, never ignored: an option that is silently dropped may
  * be the one that protects.
  */
+import { isIP } from 'node:net';
 import { AdapterError } from '../errors.ts';
 
 export const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
@@ -11,6 +12,8 @@ export type SslMode = (typeof SSL_MODES)[number];
 export interface DatabaseAddress {
   /** A name or an address; or, absolute, the folder of a Unix socket. */
   readonly host: string;
+  /** Where it is reached, when not by its name: an address. The name is what its certificate is held against all the same. */
+  readonly hostAddress?: string;
   readonly port: number;
   readonly user: string;
   readonly name: string;
@@ -20,7 +23,7 @@ export interface DatabaseAddress {
   readonly connectTimeoutMs?: number;
 }
 
-const PARAMETERS = ['sslmode', 'sslrootcert', 'connect_timeout', 'host', 'port', 'user', 'dbname'];
+const PARAMETERS = ['sslmode', 'sslrootcert', 'connect_timeout', 'host', 'hostaddr', 'port', 'user', 'dbname'];
 const FORM = 'postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full';
 
 /** @throws AdapterError DATABASE_URL_INVALID, which never shows the URL: it may hold a password. */
@@ -48,12 +51,17 @@ export function parseDatabaseUrl(text: string): DatabaseAddress {
   if (host.includes(',')) throw invalid('The address names several hosts', 'one host: the primary');
   if (user === '') throw invalid('The address names no user');
   if (name === '') throw invalid('The address names no database');
+  const hostAddress = parameters.get('hostaddr');
+  if (hostAddress !== undefined && (isIP(hostAddress) === 0 || host.startsWith('/'))) {
+    throw invalid('The address has a wrong hostaddr', 'an IP address, beside the name of a host');
+  }
   const sslMode = parameters.get('sslmode') ?? 'prefer';
   if (!isSslMode(sslMode)) throw invalid('The address has an unknown sslmode', SSL_MODES.join(', '));
   const rootCertificates = parameters.get('sslrootcert');
   const connectTimeoutS = wholeNumber(parameters.get('connect_timeout'), 'connect_timeout', 86_400);
   return {
     host,
+    ...(hostAddress === undefined ? {} : { hostAddress }),
     port: wholeNumber(parameters.get('port') ?? (portText === '' ? undefined : portText), 'port', 65_535) ?? 5432,
     user,
     name,
@@ -64,7 +72,9 @@ export function parseDatabaseUrl(text: string): DatabaseAddress {
 }
 
 /** For messages: without parameters. */
-export function placeOfDatabase({ host, port, user, name }: DatabaseAddress): string {
+export function placeOfDatabase({ host, hostAddress, port, user, name }: DatabaseAddress): string {
+  // The port is of the address: a tunnel's, that tells nothing of the server.
+  if (hostAddress !== undefined) return `postgres://${user}@${host}/${name} by way of ${hostAddress}:${port}`;
   if (host.startsWith('/')) return `${name} as ${user} at ${host}/.s.PGSQL.${port}`;
   return `postgres://${user}@${host.includes(':') ? `[${host}]` : host}:${port}/${name}`;
 }
@@ -101,9 +111,10 @@ function invalid(message: string, expected = FORM): AdapterError {
 
 /** The address as text that `parseDatabaseUrl` and libpq read: without a password, for another thread or a program. */
 export function urlOfDatabase(address: DatabaseAddress): string {
-  const { host, port, user, name, sslMode, rootCertificates, connectTimeoutMs } = address;
+  const { host, hostAddress, port, user, name, sslMode, rootCertificates, connectTimeoutMs } = address;
   const parameters = new URLSearchParams({
     host,
+    ...(hostAddress === undefined ? {} : { hostaddr: hostAddress }),
     port: String(port),
     user,
     dbname: name,

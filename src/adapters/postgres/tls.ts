@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, getCACertificates } from 'node:tls';
 import { AdapterError } from '../errors.ts';
 import { fileError } from '../files/file-error.ts';
@@ -15,17 +16,20 @@ export type Protection = ConnectionOptions | false;
  * @throws AdapterError CA_FILE_INVALID, FILE_MISSING, FILE_UNREADABLE
  */
 export async function protectionsOf(address: DatabaseAddress, caFile?: string): Promise<readonly Protection[]> {
-  const { host, sslMode } = address;
+  const { host, hostAddress, sslMode } = address;
   // A Unix socket leaves this machine for nobody, and the server offers no TLS on it.
   if (sslMode === 'disable' || host.startsWith('/')) return [false];
   const named = caFile ?? (address.rootCertificates === 'system' ? undefined : address.rootCertificates);
-  if (sslMode === 'prefer') return [{ rejectUnauthorized: false }, false];
+  // Reached by an address, the server is still told by which name it is meant.
+  const meant = hostAddress === undefined || isIP(host) !== 0 ? {} : { servername: host };
+  if (sslMode === 'prefer') return [{ ...meant, rejectUnauthorized: false }, false];
   // As in libpq: with certificates to check against, `require` checks them.
-  if (sslMode === 'require' && named === undefined) return [{ rejectUnauthorized: false }];
+  if (sslMode === 'require' && named === undefined) return [{ ...meant, rejectUnauthorized: false }];
   const ca =
     named === undefined ? [...getCACertificates('bundled'), ...getCACertificates('system')] : await readPem(named);
   return [
     {
+      ...meant,
       ca,
       rejectUnauthorized: true,
       checkServerIdentity: (_, certificate) =>

@@ -4,6 +4,7 @@ import { UsageError } from '../errors.ts';
 import { formatBytes, formatCount, formatDuration } from '../output-units.ts';
 import { recordTeller } from './audit-options.ts';
 import { checkpointOption, repositoryOptions } from './repository-options.ts';
+import { clusterRestoreOptions, requireBundleWithCluster } from './restore-cluster-options.ts';
 import { caFileOption, databasePasswordFileOption, identityOption } from './shared-options.ts';
 import { telemetryOptions } from './telemetry-options.ts';
 
@@ -30,9 +31,11 @@ export const restoreSpec = defineCommand({
       required: true,
       complete: 'folder',
       description:
-        'postgres://USER@HOST:PORT/NAME: one database goes into NAME; with /postgres databases keep their names. Or ' +
-        'folder:DIR: files as they were, and databases as files for stock tools',
+        'postgres://USER@HOST:PORT/NAME: one database goes into NAME; with /postgres databases keep their names. ' +
+        'folder:DIR: files as they were, and databases as files for stock tools. Or a context of the kubeconfig: the whole ' +
+        'product into a cluster that has nothing of it, with --bundle',
     }),
+    ...clusterRestoreOptions,
     plan: flag({ description: 'show what would be done, and change nothing' }),
     source: list({ value: 'NAME', description: 'only this source, such as postgres or files; repeatable' }),
     path: list({ value: 'PATH', description: 'with folder: only this file or folder of a source; repeatable' }),
@@ -78,6 +81,11 @@ export const restoreSpec = defineCommand({
       note: 'one database beside the present one',
     },
     {
+      command:
+        'portolan restore --repo /srv/backups -i key.txt --to new-cluster --bundle /media/usb:cms-1.4.0 --bundle-trust cosign.pub --allow superuser',
+      note: 'the whole product, into a new cluster',
+    },
+    {
       command: 'portolan restore --repo /srv/backups -i key.txt --to folder:/srv/restored --break-glass',
       note: 'while the identity provider is lost',
     },
@@ -90,7 +98,8 @@ export const restoreSpec = defineCommand({
     const { findRestorer } = await import('../../compose/restorer.ts');
     const { VERSION } = await import('../version.ts');
     const allow = await allowancesOf(options.allow);
-    const [kind, folder] = targetOf(options);
+    const [kind, target] = targetOf(options);
+    requireBundleWithCluster(kind, options);
     // Before a passphrase is asked for.
     const restorer = options.plan
       ? undefined
@@ -99,7 +108,19 @@ export const restoreSpec = defineCommand({
     if (kind === 'folder') {
       const { runFolderRestore } = await import('./restore-folder.ts');
       const { source: sources, path: paths } = options;
-      return await runFolderRestore(context, { ...options, restorer, snapshot, identities, folder, sources, paths });
+      return await runFolderRestore(context, {
+        ...options,
+        restorer,
+        snapshot,
+        identities,
+        folder: target,
+        sources,
+        paths,
+      });
+    }
+    if (kind === 'cluster') {
+      const { runClusterRestore } = await import('./restore-cluster.ts');
+      return await runClusterRestore(context, { ...options, restorer, snapshot, identities, context: target, allow });
     }
     const startMs = context.now();
     const report = await composeRestore(
@@ -141,8 +162,9 @@ function targetOf(options: {
   readonly database: readonly string[];
   readonly schema: readonly string[];
   readonly table: readonly string[];
-}): readonly ['postgres' | 'folder', string] {
-  const { to, path: paths, overwrite, database, schema, table } = options;
+  readonly intoExisting: boolean;
+}): readonly ['postgres' | 'folder' | 'cluster', string] {
+  const { to, path: paths, overwrite, database, schema, table, intoExisting } = options;
   const wrong = (message: string, hint: string) => new UsageError('USAGE', message, { hint });
   if (/^postgres(?:ql)?:/.test(to)) {
     if (paths.length === 0 && !overwrite) return ['postgres', to];
@@ -150,7 +172,17 @@ function targetOf(options: {
   }
   const folder = /^folder:(.+)$/s.exec(to)?.[1];
   if (folder === undefined) {
-    throw wrong('--to names no target', 'Write postgres://USER@HOST:PORT/NAME or folder:DIR.');
+    if (to === '' || to.startsWith('folder:') || to.includes('://')) {
+      throw wrong(
+        '--to names no target',
+        'Write postgres://USER@HOST:PORT/NAME, folder:DIR or a context of the kubeconfig.',
+      );
+    }
+    if (paths.length + schema.length + table.length === 0 && !overwrite && !intoExisting) return ['cluster', to];
+    throw wrong(
+      'A cluster gets whole databases',
+      'Leave out --path, --overwrite, --schema, --table and --into-existing; or write postgres://… or folder:DIR in --to.',
+    );
   }
   if (database.length + schema.length + table.length === 0) return ['folder', folder];
   throw wrong(

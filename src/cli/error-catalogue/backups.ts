@@ -97,6 +97,30 @@ export const BACKUPS = {
     remedy:
       'Look at the differences that are named. Rows that differ are a fault: restore into another database, and report it.',
   },
+  RESTORE_TARGET_WRONG: {
+    status: 1,
+    meaning:
+      'The cluster, the bundle and the snapshot do not go together: the target holds something already, or the snapshot belongs to another bundle. Nothing was changed.',
+    remedy: 'Compare what the message expects with what it found, and name another context, bundle or snapshot.',
+  },
+  RESTORE_WAY_CLOSED: {
+    status: 1,
+    meaning:
+      'A restore into a cluster found no way to the database: the Pod that leads there does not run, or the Secret with the password is missing.',
+    remedy: 'Read the reason in the message, remove it, and run the command again: it goes on where it was.',
+  },
+  REHEARSAL_IMPOSSIBLE: {
+    status: 1,
+    meaning:
+      'A restore cannot be rehearsed in this cluster: the data charts have objects outside of the namespace of their release, or the namespaces of a rehearsal are somebody else’s. Nothing was changed.',
+    remedy:
+      'Rehearse on a cluster of its own, without --rehearse; or restore the databases alone by `portolan backup drill`.',
+  },
+  REHEARSAL_LEFT: {
+    status: 1,
+    meaning: 'A rehearsal is over, and Kubernetes does not remove its namespaces.',
+    remedy: 'Find what holds them (`kubectl describe namespace`); the next rehearsal removes what is left as well.',
+  },
   RESTORE_FOLDER_NOT_EMPTY: {
     status: 1,
     meaning:

@@ -95,6 +95,12 @@ export const CLUSTER = {
     meaning: 'The API server failed, or what answers is no API server.',
     remedy: "Read the API server's own log, check the server of the context, and run the command again.",
   },
+  KUBERNETES_FORWARD_FAILED: {
+    status: 1,
+    meaning: 'A connection to a port of a Pod, through the API server, could not be made, or broke.',
+    remedy:
+      'See that the Pod runs, that this user may get and create pods/portforward, and that no proxy before the API server refuses WebSocket.',
+  },
   KUBECONFIG_MISSING: {
     status: 2,
     meaning: 'No kubeconfig was found that says how the cluster is reached.',

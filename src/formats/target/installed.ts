@@ -21,6 +21,15 @@ const digest = z.custom<Digest>(isDigest, 'a digest');
 const text = z.string().min(1).max(4096);
 const sequence = z.number().int().positive();
 
+/** The snapshot that databases were restored from. */
+export const restoredFromSchema = z.strictObject({
+  /** Id of the repository. */
+  repository: text,
+  /** `WRITER/SEQUENCE`. */
+  snapshot: text,
+  digest,
+});
+
 const chartSchema = z.strictObject({
   name: text,
   release: text,
@@ -52,6 +61,8 @@ const releaseSchema = z.strictObject({
   database: databaseSchema.optional(),
   /** ConfigMaps that were written: their content, so that a rollback can put it back. */
   configuration: z.array(z.strictObject({ namespace: text, name: text, documents: z.record(z.string(), z.string()) })),
+  /** Where it did not begin with an empty database. */
+  restored: restoredFromSchema.optional(),
 });
 
 const installedSchema = z.strictObject({
@@ -76,12 +87,15 @@ const installedSchema = z.strictObject({
       charts: z.array(chartSchema.pick({ name: true, release: true, namespace: true, stage: true })).optional(),
       images: z.array(z.strictObject({ reference: text, digest })).optional(),
       configuration: z.array(z.strictObject({ namespace: text, name: text })).optional(),
+      /** Of a restore: only the same snapshot goes on with it. */
+      restore: restoredFromSchema.optional(),
     })
     .optional(),
 });
 
 /** One bundle at a target. */
 export type Installed = z.infer<typeof installedSchema>;
+export type RestoredFrom = z.infer<typeof restoredFromSchema>;
 export type InstalledRelease = z.infer<typeof releaseSchema>;
 export type InstalledChart = z.infer<typeof chartSchema>;
 /** Where a chart is, without what it is made of. */

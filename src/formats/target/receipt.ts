@@ -17,6 +17,7 @@ import { FormatError } from '../errors.ts';
 import type { SigningKey } from '../sigstore/cosign-key.ts';
 import { decodeBase64 } from '../sigstore/pem.ts';
 import { keyHint, parsePublicKey } from '../sigstore/public-key.ts';
+import { restoredFromSchema } from './installed.ts';
 
 export const RECEIPT_MEDIA_TYPE = 'application/vnd.portolan.receipt.v1+json';
 
@@ -43,6 +44,8 @@ const receiptSchema = z.strictObject({
     })
     .optional(),
   migrations: z.strictObject({ applied: z.array(text), deferred: z.array(text) }).optional(),
+  /** Of a restore: the snapshot, and what was proved to be as it says. */
+  restored: restoredFromSchema.extend({ databases: z.array(text) }).optional(),
 });
 
 export type Receipt = z.infer<typeof receiptSchema>;

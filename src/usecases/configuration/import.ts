@@ -13,7 +13,7 @@ import type { DatabaseSession, Row } from '../../ports/database.ts';
 import type { Kubernetes, KubernetesObject } from '../../ports/kubernetes.ts';
 import { UseCaseError } from '../errors.ts';
 import { applyInNamespace } from './apply.ts';
-import { configMapObject, differingKeys, isOfHelm, secretObject } from './objects.ts';
+import { configMapObject, differingKeys, isOfHelm, type ReleaseName, secretObject } from './objects.ts';
 import {
   type Column,
   inReferenceOrder,
@@ -33,6 +33,8 @@ export interface ImportRequest {
   readonly parts: readonly ConfigurationPart[];
   /** Change what is there and differs. Without it such a difference stops the import before anything is written. */
   readonly overwrite: boolean;
+  /** Releases that are going to have objects of the document: `ConfigMap NAMESPACE/NAME`, `Secret NAMESPACE/NAME`. */
+  readonly owners?: ReadonlyMap<string, ReleaseName>;
   /** Only say what would be done. */
   readonly planOnly: boolean;
 }
@@ -54,9 +56,19 @@ export async function importConfiguration(
   options: Options = {},
 ): Promise<readonly ConfigurationChange[]> {
   const { document, sealed, parts, planOnly } = request;
-  const objects = [
-    ...(parts.includes('config-maps') ? document.configMaps.map((entry) => planned('ConfigMap', entry)) : []),
-    ...(parts.includes('secrets') ? (sealed?.secrets ?? []).map((entry) => planned('Secret', entry)) : []),
+  const ownerOf = (kind: string, entry: ConfigMapEntry | SecretEntry) =>
+    request.owners?.get(`${kind} ${nameOf(entry)}`);
+  const configMaps = parts.includes('config-maps') ? document.configMaps : [];
+  const secrets = parts.includes('secrets') ? (sealed?.secrets ?? []) : [];
+  const objects: Planned[] = [
+    ...configMaps.map((entry) => ({
+      ...{ kind: 'ConfigMap' as const, entry },
+      object: configMapObject(entry, ownerOf('ConfigMap', entry)),
+    })),
+    ...secrets.map((entry) => ({
+      ...{ kind: 'Secret' as const, entry },
+      object: secretObject(entry, ownerOf('Secret', entry)),
+    })),
   ];
   const values = parts.includes('values') ? (sealed?.releases ?? []) : [];
   const tables = parts.includes('tables') ? document.tables : [];
@@ -80,12 +92,6 @@ export async function importConfiguration(
   }
   if (!planOnly) await applyObjects(missing, places, options);
   return changes;
-}
-
-function planned(kind: 'ConfigMap', entry: ConfigMapEntry): Planned;
-function planned(kind: 'Secret', entry: SecretEntry): Planned;
-function planned(kind: 'ConfigMap' | 'Secret', entry: ConfigMapEntry | SecretEntry): Planned {
-  return { kind, entry, object: kind === 'Secret' ? secretObject(entry as SecretEntry) : configMapObject(entry) };
 }
 
 interface Planned {

@@ -25,12 +25,24 @@ export function secretEntry(object: KubernetesObject): SecretEntry {
   return { ...common(object), type: String(object.type ?? 'Opaque'), data: texts(object.data) };
 }
 
-export function configMapObject({ namespace, name, labels, ...content }: ConfigMapEntry): KubernetesObject {
-  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata(namespace, name, labels), ...content };
+export function configMapObject(
+  { namespace, name, labels, ...content }: ConfigMapEntry,
+  owner?: ReleaseName,
+): KubernetesObject {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata(namespace, name, labels, owner), ...content };
 }
 
-export function secretObject({ namespace, name, labels, ...content }: SecretEntry): KubernetesObject {
-  return { apiVersion: 'v1', kind: 'Secret', metadata: metadata(namespace, name, labels), ...content };
+export function secretObject(
+  { namespace, name, labels, ...content }: SecretEntry,
+  owner?: ReleaseName,
+): KubernetesObject {
+  return { apiVersion: 'v1', kind: 'Secret', metadata: metadata(namespace, name, labels, owner), ...content };
+}
+
+/** A release of Helm, which takes over what bears its name, and refuses what does not. */
+export interface ReleaseName {
+  readonly release: string;
+  readonly namespace: string;
 }
 
 /** Why a Secret cannot be carried to another cluster; `undefined` when it can. */
@@ -75,8 +87,22 @@ function common({ metadata: { name, namespace, labels }, immutable }: Kubernetes
   };
 }
 
-function metadata(namespace: string, name: string, labels: Readonly<Record<string, string>> | undefined) {
-  return { namespace, name, ...(labels === undefined ? {} : { labels }) };
+function metadata(
+  namespace: string,
+  name: string,
+  labels: Readonly<Record<string, string>> | undefined,
+  owner: ReleaseName | undefined,
+) {
+  const common = { namespace, name };
+  if (owner === undefined) return { ...common, ...(labels === undefined ? {} : { labels }) };
+  return {
+    ...common,
+    labels: { ...labels, [MANAGED_BY]: 'Helm' },
+    annotations: {
+      'meta.helm.sh/release-name': owner.release,
+      'meta.helm.sh/release-namespace': owner.namespace,
+    },
+  };
 }
 
 function texts(value: unknown): Record<string, string> {

@@ -230,15 +230,16 @@ function terminating({ namespaces }: ClusterFacts): UseCaseError[] {
 function missingRights({ refused }: ClusterFacts): UseCaseError[] {
   const groups = new Map<string, AccessQuestion[]>();
   for (const question of refused) {
-    const { group, resource, namespace = '', name = '' } = question;
-    const key = JSON.stringify([group, resource, namespace, name]);
+    const { group, resource, subresource = '', namespace = '', name = '' } = question;
+    const key = JSON.stringify([group, resource, subresource, namespace, name]);
     groups.set(key, [...(groups.get(key) ?? []), question]);
   }
   return [...groups.values()].flatMap((questions) => {
     const [first] = questions;
     if (first === undefined) return [];
-    const { group, resource, namespace, name } = first;
-    const what = `${group === '' ? resource : `${resource}.${group}`}${name === undefined ? '' : ` ${name}`}`;
+    const { group, resource, subresource, namespace, name } = first;
+    const plural = subresource === undefined ? resource : `${resource}/${subresource}`;
+    const what = `${group === '' ? plural : `${plural}.${group}`}${name === undefined ? '' : ` ${name}`}`;
     const where = namespace === undefined ? 'in the whole cluster' : `in the namespace ${namespace}`;
     return [
       new UseCaseError(

@@ -216,7 +216,7 @@ function nodeFact(node: KubernetesObject): NodeFact {
 }
 
 function distinct(questions: readonly AccessQuestion[]): AccessQuestion[] {
-  const keyOf = ({ verb, group, resource, namespace = '', name = '' }: AccessQuestion) =>
-    JSON.stringify([verb, group, resource, namespace, name]);
+  const keyOf = ({ verb, group, resource, subresource = '', namespace = '', name = '' }: AccessQuestion) =>
+    JSON.stringify([verb, group, resource, subresource, namespace, name]);
   return [...new Map(questions.map((question) => [keyOf(question), question])).values()];
 }

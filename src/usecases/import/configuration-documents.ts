@@ -12,6 +12,7 @@ import type { Database } from '../../ports/database.ts';
 import type { AccessQuestion, Kubernetes } from '../../ports/kubernetes.ts';
 import type { Progress } from '../../ports/progress.ts';
 import { importConfiguration } from '../configuration/import.ts';
+import type { ReleaseName } from '../configuration/objects.ts';
 import type { ConfigurationChange, ConfigurationPart } from '../configuration/types.ts';
 import { UseCaseError } from '../errors.ts';
 import { collect } from '../refuse.ts';
@@ -29,7 +30,7 @@ export interface CarriedDocument {
 export interface CarriedConfiguration {
   /** Text by path: keys of the bundle's ConfigMap. */
   readonly texts: Readonly<Record<string, string>>;
-  readonly documents: readonly CarriedDocument[];
+  readonly documents: CarriedDocument[];
 }
 
 /** @param textOf - The text of a document, checked to be what its digest says. Documents that cannot be used become problems. */
@@ -54,7 +55,11 @@ export async function readCarriedConfiguration(
   return { texts, documents };
 }
 
-async function readDocument(path: string, text: string, identities: readonly string[]): Promise<CarriedDocument> {
+export async function readDocument(
+  path: string,
+  text: string,
+  identities: readonly string[],
+): Promise<CarriedDocument> {
   const document = decodeConfiguration(new TextEncoder().encode(text), path);
   if ((document.sealed?.secrets.length ?? 0) === 0) return { path, document };
   try {
@@ -105,10 +110,11 @@ export async function applyDocumentObjects(
   documents: readonly CarriedDocument[],
   kubernetes: Kubernetes,
   progress: Progress,
-  options: { readonly signal?: AbortSignal },
+  { owners, ...options }: { readonly signal?: AbortSignal; readonly owners: ReadonlyMap<string, ReleaseName> },
 ): Promise<void> {
   for (const carried of documents) {
-    const changes = await importConfiguration(requestOf(carried, OBJECTS), { kubernetes }, options);
+    const request = { ...requestOf(carried, OBJECTS), owners };
+    const changes = await importConfiguration(request, { kubernetes }, options);
     for (const { kind, name, isOfHelm } of changes) {
       if (isOfHelm) progress.warn(`${kind} ${name} is of a Helm release, whose next upgrade writes it again`);
     }

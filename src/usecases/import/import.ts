@@ -1,6 +1,12 @@
 import type { Digest } from '../../core/digest.ts';
 import { PortolanError } from '../../core/errors.ts';
-import type { ChartPlace, Installed, InstalledChart, InstalledRelease } from '../../formats/target/installed.ts';
+import type {
+  ChartPlace,
+  Installed,
+  InstalledChart,
+  InstalledRelease,
+  RestoredFrom,
+} from '../../formats/target/installed.ts';
 import type { TargetSurvey } from '../../ports/image-target.ts';
 import type { Progress } from '../../ports/progress.ts';
 import { readInstalled } from '../installed/installed-state.ts';
@@ -8,6 +14,7 @@ import { type Outcome, openJournal } from '../installed/journal.ts';
 import { withTargetLock } from '../installed/locked.ts';
 import { type MigrationReport, type MigrationRequest, migrationPath } from '../migrate/types.ts';
 import { refuseProblems } from '../refuse.ts';
+import type { PostgresRestoreReport } from '../restore/postgres/types.ts';
 import { historyProblems } from './check-history.ts';
 import { applyDocumentObjects, applyDocumentTables } from './configuration-documents.ts';
 import { applyConfiguration } from './configuration-maps.ts';
@@ -16,7 +23,7 @@ import { importImages } from './import-images.ts';
 import { contractsOf, type MigrationRunner } from './import-migrations.ts';
 import { droppedCharts } from './plan-charts.ts';
 import { migrationRequestOf } from './plan-migrations.ts';
-import { type PreparedImport, prepareImport } from './prepare.ts';
+import { DATABASES_DONE, type PreparedImport, prepareImport, restoredSoFar } from './prepare.ts';
 import { makeReceipt } from './receipt.ts';
 import type { ImportDependencies, ImportPlan, ImportRequest } from './types.ts';
 
@@ -28,6 +35,10 @@ export interface ImportReport {
   readonly images: { readonly target: string; readonly sent: number; readonly sentBytes: number } | undefined;
   readonly charts: readonly InstalledChart[];
   readonly migrations: MigrationReport | undefined;
+  /** Of a restore; undefined where a run before had filled them. */
+  readonly databases: PostgresRestoreReport | undefined;
+  /** What each part took, in the order of the work. */
+  readonly took: readonly { readonly part: string; readonly durationMs: number }[];
   /** The receipt, sealed where the bundle names recipients. */
   readonly receipt: Uint8Array;
   readonly receiptSealed: boolean;
@@ -82,7 +93,7 @@ async function runImport(
   signal: AbortSignal,
 ): Promise<ImportReport> {
   const { source, images, configuration, documents, charts, releases, migrations } = prepared;
-  const { state, progress, cluster, images: target, now } = dependencies;
+  const { state, progress, cluster, images: target, databases, now } = dependencies;
   const { contents, root } = source.lists;
   const { name, version, sequence } = contents;
 
@@ -91,10 +102,20 @@ async function runImport(
   const allow = { downgrade: request.allowDowngrade, orphans: request.allowOrphans };
   refuseProblems(historyProblems({ contents, root }, installed, allow));
 
+  const wasProved = databases !== undefined && restoredSoFar(installed, root, databases.from) === 'proved';
+  const took: { part: string; durationMs: number }[] = [];
+  let sinceMs = now().getTime();
+  const ended = (part: string) => {
+    const nowMs = now().getTime();
+    took.push({ part, durationMs: nowMs - sinceMs });
+    sinceMs = nowMs;
+  };
   const startedAt = now().toISOString();
   const begin = {
     running: {
-      ...{ what: 'import' as const, root, version, sequence, startedAt, by: request.holder, done: [] },
+      ...{ what: 'import' as const, root, version, sequence, startedAt, by: request.holder },
+      done: wasProved ? [DATABASES_DONE] : [],
+      ...(databases === undefined ? {} : { restore: databases.from }),
       charts: charts.map(({ chart }) => placeOf(chart)),
       images: images.map(named),
       configuration: configuration.map(({ namespace, name }) => ({ namespace, name })),
@@ -107,12 +128,14 @@ async function runImport(
   if (target !== undefined && images.length > 0) {
     sent = await importImages(images, target, source, progress, { signal });
     await journal.done('images');
+    ended('images');
   }
   if (cluster !== undefined && request.parts.has('configuration')) {
     const former = [...(installed.applied?.configuration ?? []), ...(installed.running?.configuration ?? [])];
     await applyConfiguration(cluster.kubernetes, configuration, former, name, { signal });
-    await applyDocumentObjects(documents, cluster.kubernetes, progress, { signal });
+    await applyDocumentObjects(documents, cluster.kubernetes, progress, { signal, owners: prepared.owners });
     await journal.done('configuration');
+    ended('configuration');
   }
   const installedCharts: InstalledChart[] = [];
   const installStage = async (stage: 'data' | 'app') => {
@@ -121,12 +144,20 @@ async function runImport(
     const tools = { releases, tools: cluster, timeoutMs: request.chartTimeoutMs, progress };
     installedCharts.push(...(await importCharts(staged, tools, { signal })));
     await journal.done(`charts: ${stage}`);
+    if (staged.length > 0) ended(`${stage} charts`);
   };
   await installStage('data');
+  let filled: PostgresRestoreReport | undefined;
+  if (databases !== undefined && prepared.database !== undefined) {
+    const onProved = () => journal.done(DATABASES_DONE);
+    filled = await databases.fill(prepared.database, { wasProved, onProved, signal });
+    ended('databases');
+  }
   let report: MigrationReport | undefined;
   if (migrations !== undefined) {
     report = await migrate(migrations, migrationRequestOf(source, installed), progress, signal);
     await journal.done('migrations');
+    ended('migrations');
   }
   if (await applyDocumentTables(documents, dependencies.database, { signal })) await journal.done('tables');
   await installStage('app');
@@ -139,6 +170,7 @@ async function runImport(
   }
 
   const applied = releaseOf({ ...prepared, installed }, request, {
+    restored: databases?.from,
     charts: installedCharts,
     report,
     at: now().toISOString(),
@@ -156,6 +188,8 @@ async function runImport(
         : { target: target.name, sent: sent.sent, sentBytes: sent.sentBytes },
     charts: installedCharts,
     migrations: report,
+    databases: filled,
+    took,
     ...receipt,
   };
 }
@@ -176,6 +210,7 @@ function releaseOf(
   { source, installed, configuration, releases, database, migrations }: PreparedImport,
   request: ImportRequest,
   done: {
+    readonly restored: RestoredFrom | undefined;
     readonly charts: readonly InstalledChart[];
     readonly report: MigrationReport | undefined;
     readonly at: string;
@@ -197,6 +232,7 @@ function releaseOf(
     modules: migrations === undefined ? (before?.modules ?? []) : contractsOf(contents.modules),
     deferred: done.report === undefined ? (before?.deferred ?? []) : done.report.deferred.map(migrationPath),
     ...(database === undefined ? {} : { database }),
+    ...(done.restored === undefined ? {} : { restored: done.restored }),
     configuration: request.parts.has('configuration')
       ? configuration.map((map) => ({ ...map }))
       : (before?.configuration ?? []),

@@ -3,6 +3,7 @@ import { type ChartPlace, type Installed, releaseKey } from '../../formats/targe
 import type { AccessQuestion } from '../../ports/kubernetes.ts';
 import type { Releases } from '../../ports/releases.ts';
 import type { WorkFolder } from '../../ports/work-folder.ts';
+import type { ReleaseName } from '../configuration/objects.ts';
 import { collect } from '../refuse.ts';
 import { chartProblems } from './check-charts.ts';
 import { chartAction, extract, type PreparedChart, prepareCharts } from './import-charts.ts';
@@ -16,11 +17,24 @@ export interface ChartsPlan {
   readonly charts: readonly PreparedChart[];
   readonly releases: Releases;
   readonly plan: ImportPlan['charts'];
+  /** Which release is going to have an object: `KIND NAMESPACE/NAME`. */
+  readonly owners: ReadonlyMap<string, ReleaseName>;
 }
 
 /** The charts held ready, what helm would do with them, and everything that stands against it on this cluster. */
 export async function planCharts(
-  { source, installed, rights }: { source: BlobSource; installed: Installed; rights: readonly AccessQuestion[] },
+  {
+    source,
+    installed,
+    rights,
+    originals,
+  }: {
+    readonly source: BlobSource;
+    readonly installed: Installed;
+    readonly rights: readonly AccessQuestion[];
+    /** Namespaces of the bundle itself. */
+    readonly originals: readonly string[];
+  },
   request: ImportRequest,
   { work, progress, cluster }: ImportDependencies & { readonly cluster: ClusterTools },
   problems: PortolanError[],
@@ -40,7 +54,7 @@ export async function planCharts(
     const now = revision === undefined ? {} : { revision };
     plan.push({ name, release, namespace, stage, action: 'uninstall', ...now });
   }
-  const found = await chartProblems(
+  const { problems: found, rendered } = await chartProblems(
     {
       source,
       contents: source.lists.contents,
@@ -52,11 +66,17 @@ export async function planCharts(
       progress,
       stateNamespace: cluster.stateNamespace,
       rights,
+      ...(request.rehearsal === undefined ? {} : { originals }),
     },
     options,
   );
   problems.push(...found);
-  return { charts, releases, plan };
+  const owners = charts.flatMap(({ chart: { release, namespace } }, index) =>
+    (rendered[index]?.objects ?? []).map(
+      ({ kind, name, namespace: own = namespace }) => [`${kind} ${own}/${name}`, { release, namespace }] as const,
+    ),
+  );
+  return { charts, releases, plan, owners: new Map(owners) };
 }
 
 /** helm as it was named, else the one that the bundle carries for this machine, else the one on the search path. */

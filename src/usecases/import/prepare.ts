@@ -2,11 +2,12 @@ import type { Digest } from '../../core/digest.ts';
 import type { PortolanError } from '../../core/errors.ts';
 import type { Contents } from '../../formats/bundle/contents.ts';
 import { CONFIGURATION_LIMIT_BYTES } from '../../formats/configuration/document.ts';
-import type { Installed } from '../../formats/target/installed.ts';
+import type { Installed, RestoredFrom } from '../../formats/target/installed.ts';
 import type { TargetImage } from '../../ports/image-target.ts';
 import type { AccessQuestion } from '../../ports/kubernetes.ts';
 import type { Releases } from '../../ports/releases.ts';
 import { readBlob } from '../bundle/read-blob.ts';
+import type { ReleaseName } from '../configuration/objects.ts';
 import { UseCaseError } from '../errors.ts';
 import { nothingInstalled, readInstalled } from '../installed/installed-state.ts';
 import { collect } from '../refuse.ts';
@@ -16,6 +17,7 @@ import {
   documentRights,
   planDocuments,
   readCarriedConfiguration,
+  readDocument,
 } from './configuration-documents.ts';
 import { type ConfigurationMap, configurationAction, configurationMapsOf } from './configuration-maps.ts';
 import type { PreparedChart } from './import-charts.ts';
@@ -23,9 +25,13 @@ import type { MigrationRunner } from './import-migrations.ts';
 import { type OpenedBundle, openForImport, verifyUsedPieces } from './open-bundle.ts';
 import { planCharts } from './plan-charts.ts';
 import { planImages } from './plan-images.ts';
-import { migrationRights, planOfMigrations } from './plan-migrations.ts';
+import { migrationRequestOf, migrationRights, planOfMigrations } from './plan-migrations.ts';
+import { type Rehearsal, rehearsedContents, rehearsedDatabaseProblems, rehearsedDocument } from './rehearsal.ts';
 import { targetImagesOf } from './target-images.ts';
-import type { ClusterTools, ImportDependencies, ImportPlan, ImportRequest } from './types.ts';
+import type { BundleDatabase, ClusterTools, ImportDependencies, ImportPlan, ImportRequest } from './types.ts';
+
+/** In the journal: the databases were filled, and proved. */
+export const DATABASES_DONE = 'databases';
 
 /** Everything that an import needs, looked at and held ready; nothing was changed yet. */
 export interface PreparedImport {
@@ -35,6 +41,8 @@ export interface PreparedImport {
   readonly configuration: readonly ConfigurationMap[];
   readonly documents: readonly CarriedDocument[];
   readonly charts: readonly PreparedChart[];
+  /** Which release is going to have an object: `KIND NAMESPACE/NAME`. */
+  readonly owners: ReadonlyMap<string, ReleaseName>;
   readonly releases?: Releases;
   readonly migrations?: MigrationRunner;
   readonly database: Contents['database'];
@@ -54,7 +62,9 @@ export async function prepareImport(
 ): Promise<PreparedImport> {
   const { state, cluster, progress, engine, medium } = dependencies;
   const problems: PortolanError[] = [];
-  const source = await openForImport(request, { medium, engine }, problems);
+  const opened = await openForImport(request, { medium, engine }, problems);
+  const source = request.rehearsal === undefined ? opened : inRehearsal(opened, request.rehearsal);
+  if (request.rehearsal !== undefined) problems.push(...rehearsedDatabaseProblems(opened.lists.contents));
   const { bundle, lists } = source;
   const { contents, root } = lists;
   const task = progress.task('Checking');
@@ -73,9 +83,20 @@ export async function prepareImport(
     const wanted = { digest, maxBytes: CONFIGURATION_LIMIT_BYTES, identities: source.identities };
     return new TextDecoder().decode(await readBlob({ medium, engine }, bundle, lists, wanted, options));
   };
-  const { texts, documents } = request.parts.has('configuration')
+  const { texts, documents: carried } = request.parts.has('configuration')
     ? await readCarriedConfiguration(contents, readText, source.identities, problems)
-    : { texts: {}, documents: [] };
+    : { texts: {}, documents: [] as CarriedDocument[] };
+  for (const { path, text } of request.documents ?? []) {
+    const read = await collect(problems, () => readDocument(path, text, source.identities));
+    if (read !== undefined) carried.push(read);
+  }
+  const { databases } = dependencies;
+  const { rehearsal } = request;
+  const documents = carried.map((one) => {
+    // Rows come with the database that is restored.
+    const read = databases === undefined ? one : { ...one, document: { ...one.document, tables: [] } };
+    return rehearsal === undefined ? read : rehearsedDocument(read, rehearsal);
+  });
   const configuration = (await collect(problems, async () => configurationMapsOf(contents, texts))) ?? [];
   const wantsCharts = request.parts.has('charts') && contents.charts.length > 0;
   if (cluster === undefined && (wantsCharts || configuration.length + documents.length > 0)) throw noCluster();
@@ -100,10 +121,17 @@ export async function prepareImport(
     ...configurationRights(configuration),
     ...documentRights(documents),
     ...(inPod === undefined ? [] : migrationRights(inPod.namespace)),
+    ...(databases === undefined || database === undefined ? [] : databases.rights(database)),
   ];
   const charts =
     wantsCharts && cluster !== undefined
-      ? await planCharts({ source, installed, rights }, request, { ...dependencies, cluster }, problems, options)
+      ? await planCharts(
+          { source, installed, rights, originals: opened.lists.contents.charts.map(({ namespace }) => namespace) },
+          request,
+          { ...dependencies, cluster },
+          problems,
+          options,
+        )
       : undefined;
 
   const migrations = wantsMigrations
@@ -115,6 +143,20 @@ export async function prepareImport(
     migrations === undefined
       ? undefined
       : await planOfMigrations(source, migrations, { installed, mayCome }, problems, options);
+  const databasePlan =
+    databases === undefined
+      ? undefined
+      : await collect(problems, () =>
+          databases.look(
+            {
+              ...{ contents, installed, charts: charts?.plan ?? [], migrations: migrationRequestOf(source, installed) },
+              database: databaseOf(database),
+              isBegun: restoredSoFar(installed, root, databases.from) !== 'not',
+            },
+            options,
+          ),
+        );
+  problems.push(...(databasePlan?.problems ?? []));
   task.done();
   const { running, applied } = installed;
   return {
@@ -124,6 +166,7 @@ export async function prepareImport(
     configuration,
     documents,
     charts: charts?.charts ?? [],
+    owners: charts?.owners ?? new Map(),
     ...(charts === undefined ? {} : { releases: charts.releases }),
     ...(migrations === undefined ? {} : { migrations }),
     database,
@@ -142,9 +185,39 @@ export async function prepareImport(
       configuration: configurationPlan,
       documents: documentPlan,
       charts: charts?.plan ?? [],
+      ...(databasePlan === undefined ? {} : { databases: databasePlan.plan }),
       ...(migrationPlan === undefined ? {} : { migrations: migrationPlan }),
     },
   };
+}
+
+/**
+ * How far the same restore came at this target. One that ended is `proved` as well: who was told nothing of its end runs it
+ * again, and finds everything there.
+ */
+export function restoredSoFar(
+  { running, applied }: Installed,
+  root: Digest,
+  from: RestoredFrom,
+): 'not' | 'begun' | 'proved' {
+  const isSame = (other: RestoredFrom | undefined) =>
+    other?.digest === from.digest && other.repository === from.repository;
+  if (running === undefined) return applied?.root === root && isSame(applied.restored) ? 'proved' : 'not';
+  if (running.root !== root || !isSame(running.restore)) return 'not';
+  return running.done.includes(DATABASES_DONE) ? 'proved' : 'begun';
+}
+
+/** The signed contents, as far as they are rehearsed, and elsewhere. */
+function inRehearsal(opened: OpenedBundle, rehearsal: Rehearsal): OpenedBundle {
+  const { lists } = opened;
+  return { ...opened, lists: { ...lists, contents: rehearsedContents(lists.contents, rehearsal) } };
+}
+
+function databaseOf(database: Contents['database']): BundleDatabase {
+  if (database !== undefined) return database;
+  throw new UseCaseError('TARGET_NOT_SAID', 'The bundle does not say where its database is', {
+    hint: 'Ask the publisher for a bundle whose bundle.yaml has `database`. `bundle import`, then `restore --to postgres://…`, does it by hand.',
+  });
 }
 
 function runnerOf({ migrations }: ImportDependencies, database: Contents['database']): MigrationRunner {

@@ -54,6 +54,14 @@ export async function makeReceipt(
               deferred: report.deferred.map(migrationPath),
             },
           }),
+      ...(applied.restored === undefined
+        ? {}
+        : {
+            restored: {
+              ...applied.restored,
+              databases: (prepared.plan.databases?.databases ?? []).map(({ name }) => name),
+            },
+          }),
     },
     key,
   );

@@ -1,10 +1,12 @@
 import type { Digest } from '../../core/digest.ts';
+import type { PortolanError } from '../../core/errors.ts';
 import type { Contents } from '../../formats/bundle/contents.ts';
 import type { Trust } from '../../formats/sigstore/trust.ts';
+import type { Installed, RestoredFrom } from '../../formats/target/installed.ts';
 import type { ChartRenderer } from '../../ports/charts.ts';
 import type { Database } from '../../ports/database.ts';
 import type { ImageTarget, SpaceNeed } from '../../ports/image-target.ts';
-import type { Kubernetes } from '../../ports/kubernetes.ts';
+import type { AccessQuestion, Kubernetes } from '../../ports/kubernetes.ts';
 import type { Medium } from '../../ports/medium.ts';
 import type { Progress } from '../../ports/progress.ts';
 import type { Releases } from '../../ports/releases.ts';
@@ -13,7 +15,10 @@ import type { TargetState } from '../../ports/target-state.ts';
 import type { WorkFolder } from '../../ports/work-folder.ts';
 import type { ConfigurationChange } from '../configuration/types.ts';
 import type { PlannedFile } from '../migrate/plan.ts';
+import type { MigrationRequest } from '../migrate/types.ts';
+import type { PostgresRestoreReport } from '../restore/postgres/types.ts';
 import type { MigrationRunner } from './import-migrations.ts';
+import type { Rehearsal } from './rehearsal.ts';
 
 export const IMPORT_PARTS = ['images', 'configuration', 'charts', 'migrations'] as const;
 export type ImportPart = (typeof IMPORT_PARTS)[number];
@@ -34,6 +39,10 @@ export interface ImportRequest {
   readonly lockWaitMs: number;
   /** Who imports, for whoever waits: no secret. */
   readonly holder: string;
+  /** Documents of `config export` beside those that the bundle carries: of a cluster that was lost. */
+  readonly documents?: readonly { readonly path: string; readonly text: string }[];
+  /** Under other namespaces, without app charts. */
+  readonly rehearsal?: Rehearsal;
   /** helm, when it was named. */
   readonly helmPath?: string;
   /** Of this machine, as in the bundle's `bin/`: `linux-amd64`. */
@@ -64,7 +73,48 @@ export interface ImportDependencies {
   readonly migrations?: MigrationRunners;
   /** --database: rows of configuration documents are written there. */
   readonly database?: Database;
+  /** Fills the databases before the migrations run; an import has none. */
+  readonly databases?: DatabaseStep;
   readonly now: () => Date;
+}
+
+export type BundleDatabase = NonNullable<Contents['database']>;
+
+/** What fills the databases of a bundle, when its data charts are ready and before its migrations run: a restore. */
+export interface DatabaseStep {
+  readonly from: RestoredFrom;
+  /** What it takes in the cluster. */
+  rights(database: BundleDatabase): readonly AccessQuestion[];
+  /** What would be brought, and what stands against it at this target. Changes nothing. */
+  look(target: DatabaseStepTarget, options: { readonly signal?: AbortSignal }): Promise<DatabaseStepPlan>;
+  /**
+   * Fills them and proves it; `onProved` is called, and waited for, while a run that is killed would still find everything as it
+   * was begun. `wasProved`: a run before this one came so far, and databases that hold something are left alone.
+   */
+  fill(
+    database: BundleDatabase,
+    options: {
+      readonly wasProved: boolean;
+      readonly onProved: () => Promise<void>;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<PostgresRestoreReport | undefined>;
+}
+
+export interface DatabaseStepTarget {
+  readonly contents: Contents;
+  readonly installed: Installed;
+  readonly database: BundleDatabase;
+  /** What helm would do. */
+  readonly charts: ImportPlan['charts'];
+  readonly migrations: MigrationRequest;
+  /** A run of the same restore was begun here, or ended. */
+  readonly isBegun: boolean;
+}
+
+export interface DatabaseStepPlan {
+  readonly plan: NonNullable<ImportPlan['databases']>;
+  readonly problems: readonly PortolanError[];
 }
 
 /**
@@ -118,6 +168,26 @@ export interface ImportPlan {
     readonly action: ChartAction;
     readonly revision?: number;
   }[];
+  /** Of a restore: the snapshot, and the databases that it brings. */
+  readonly databases?: {
+    readonly from: RestoredFrom;
+    /** RFC 3339: when it was begun. */
+    readonly at: string;
+    /** Server that was backed up, and its version. */
+    readonly place: string;
+    readonly serverVersion: string;
+    readonly databases: readonly {
+      readonly name: string;
+      readonly tables: number;
+      readonly rows: number;
+      readonly sizeBytes: number;
+    }[];
+    /** The release that its migrations were brought up to: `NAME-VERSION`. */
+    readonly release?: { readonly name: string; readonly version: string; readonly sequence: number };
+    /** Kinds of what has to be allowed. */
+    readonly needs: readonly string[];
+    readonly notes: readonly string[];
+  };
   readonly migrations?: {
     readonly place: string;
     readonly modules: readonly { readonly name: string; readonly expand: number; readonly contract: number }[];

@@ -62,7 +62,8 @@ async function ledgerExists(session: DatabaseSession): Promise<boolean> {
   });
 }
 
-function entryOf(row: Row): LedgerEntry {
+/** Of the row of the table. */
+export function entryOf(row: Row): LedgerEntry {
   const seenIn = bundleOf(row, 'seen');
   const appliedIn = bundleOf(row, 'applied');
   return {

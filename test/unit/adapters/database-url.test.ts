@@ -13,6 +13,10 @@ describe('the address of a database', () => {
     ],
     ['postgres://u@[::1]:1/d', { host: '::1', port: 1, user: 'u', name: 'd', sslMode: 'prefer' }],
     ['postgres://u@/d?host=/run/pg', { host: '/run/pg', port: 5432, user: 'u', name: 'd', sslMode: 'prefer' }],
+    [
+      'postgres://u@h:6/d?hostaddr=127.0.0.1',
+      { host: 'h', hostAddress: '127.0.0.1', port: 6, user: 'u', name: 'd', sslMode: 'prefer' },
+    ],
     ['postgres://u@%2Frun%2Fpg/d', { host: '/run/pg', port: 5432, user: 'u', name: 'd', sslMode: 'prefer' }],
     [
       'postgres://?host=h&user=u&dbname=d&port=7&sslmode=verify-full&sslrootcert=/ca.pem&connect_timeout=3',
@@ -50,6 +54,8 @@ describe('the address of a database', () => {
     'postgres://u@h:0/d',
     'postgres://u@h:99999/d',
     'postgres://u@h/d?connect_timeout=-1',
+    'postgres://u@h/d?hostaddr=elsewhere',
+    'postgres://u@/d?host=/run/pg&hostaddr=127.0.0.1',
     'postgres://u@h/%zz',
     'postgres://u@h/d#x',
   ])('%j is refused, and not repeated', async (url) => {

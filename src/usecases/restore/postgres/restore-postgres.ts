@@ -43,7 +43,7 @@ export async function restoreToPostgres(
       onStep: (text) => progress.note(text),
       onBytes: (bytes) => onBytes(bytes),
     };
-    const report = await restoreAll(prepared, request, work);
+    const report = await restoreAll(prepared, request, work, dependencies);
     task.done();
     return report;
   } finally {
@@ -55,6 +55,7 @@ async function restoreAll(
   prepared: Prepared,
   request: PostgresRestoreRequest,
   work: DatabaseWork,
+  { onProved }: PostgresRestoreDependencies,
 ): Promise<PostgresRestoreReport> {
   const { target, tasks, serverPlan, report } = prepared;
   const { signal, onStep } = work;
@@ -81,6 +82,7 @@ async function restoreAll(
   }
   const server = await proveServer(prepared, work);
   differences.push(...server.differences);
+  if (differences.length === 0) await onProved?.();
   await tidyUp(tasks, work);
   return {
     ...report,

@@ -31,6 +31,8 @@ export interface PostgresRestoreDependencies {
   readonly programs: PostgresPrograms;
   readonly createChunkReader: (settings: ChunkReaderSettings) => Promise<ChunkReader>;
   readonly progress: Progress;
+  /** When everything was proved, before the ledger of the restore goes: whoever keeps a ledger of his own notes it here. */
+  readonly onProved?: () => Promise<void>;
 }
 
 /** What is or would be done. */

@@ -1,0 +1,1 @@
+export { relay as composeRelay } from '../adapters/relay/relay.ts';
