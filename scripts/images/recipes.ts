@@ -1,8 +1,16 @@
 import type { Recipe } from './image.ts';
 import { pause } from './recipes/pause.ts';
-import { portolan } from './recipes/portolan.ts';
+import { drill, portolan } from './recipes/portolan.ts';
 import { postgres } from './recipes/postgres.ts';
 import { blog, shop, web } from './recipes/web.ts';
 
 /** By the name that `scripts/image` takes. */
-export const recipes: Readonly<Record<string, Recipe>> = { pause, postgres, web, blog, shop, portolan };
+export const recipes: Readonly<Record<string, Recipe>> = {
+  pause,
+  postgres,
+  web,
+  blog,
+  shop,
+  portolan,
+  'portolan-drill': drill,
+};

@@ -1,7 +1,7 @@
 import { cp, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { accounts, type DebianLayer, debianLayers } from '../debian.ts';
-import type { Recipe, RecipeContext } from '../image.ts';
+import type { ImagePlan, Recipe, RecipeContext } from '../image.ts';
 import { fetchNode, NODE_CPU } from '../node.ts';
 import { run } from '../process.ts';
 import { addFile, addFolderContent, addText, type Tree } from '../tree.ts';
@@ -15,45 +15,72 @@ const manifest = JSON.parse(await readFile(new URL('../../../package.json', impo
   readonly version: string;
 };
 
+interface Kind {
+  readonly title: string;
+  readonly description: string;
+  readonly layer: string;
+  /** Of Debian: its programs are where the program looks for them. */
+  readonly postgres: string;
+}
+
 /** This program on Node, with PostgreSQL's client programs: what migrations and backups run in a cluster. */
-export const portolan: Recipe = {
-  reference: `portolan.local/portolan:${manifest.version}`,
-  async plan(context) {
-    const { apt, architecture, repositoryFolder, workFolder } = context;
-    const { base, rest } = await debianLayers(await apt(), ['postgresql-client-15', 'ca-certificates'], workFolder);
-    const node = await fetchNode(architecture, context);
-    const lockfile = await readFile(join(repositoryFolder, 'package-lock.json'), 'utf8');
-    return {
-      title: 'portolan',
-      description: 'Portolan on Node 24 with the client programs of PostgreSQL 15.',
-      licenses: 'Apache-2.0',
-      layers: [
-        { title: 'Debian base', ...base },
-        { title: 'PostgreSQL clients and certificates', madeOf: rest.madeOf, tree: () => clientFiles(rest) },
-        {
-          title: `Node ${node.version}`,
-          madeOf: `${architecture} ${node.integrity}`,
-          tree: () => nodeFiles(node.folder),
-        },
-        { title: 'npm packages', madeOf: `${architecture} ${lockfile}`, tree: () => packageFiles(context) },
-        { title: 'Portolan', tree: () => programFiles(repositoryFolder) },
-      ],
-      config: {
-        User: `${ID}:${ID}`,
-        Entrypoint: ['/usr/local/bin/node', '/opt/portolan/src/cli/main.ts'],
-        Cmd: ['--help'],
-        Env: [
-          'PATH=/usr/local/bin:/usr/lib/postgresql/15/bin:/usr/bin',
-          'LANG=C.UTF-8',
-          'HOME=/tmp',
-          'SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt',
-        ],
-        WorkingDir: '/tmp',
+export const portolan = recipeOf({
+  title: 'portolan',
+  description: 'Portolan on Node 24 with the client programs of PostgreSQL 15.',
+  layer: 'PostgreSQL clients and certificates',
+  postgres: 'postgresql-client-15',
+});
+
+/** The same with PostgreSQL's server, which a drill starts and throws away. */
+export const drill = recipeOf({
+  title: 'portolan-drill',
+  description: 'Portolan on Node 24 with the server and the client programs of PostgreSQL 15, for drills.',
+  layer: 'PostgreSQL and certificates',
+  postgres: 'postgresql-15',
+});
+
+function recipeOf(kind: Kind): Recipe {
+  return {
+    reference: `portolan.local/${kind.title}:${manifest.version}`,
+    plan: (context) => plan(kind, context),
+  };
+}
+
+async function plan(kind: Kind, context: RecipeContext): Promise<ImagePlan> {
+  const { apt, architecture, repositoryFolder, workFolder } = context;
+  const { base, rest } = await debianLayers(await apt(), [kind.postgres, 'ca-certificates'], workFolder);
+  const node = await fetchNode(architecture, context);
+  const lockfile = await readFile(join(repositoryFolder, 'package-lock.json'), 'utf8');
+  return {
+    title: kind.title,
+    description: kind.description,
+    licenses: 'Apache-2.0',
+    layers: [
+      { title: 'Debian base', ...base },
+      { title: kind.layer, madeOf: rest.madeOf, tree: () => clientFiles(rest) },
+      {
+        title: `Node ${node.version}`,
+        madeOf: `${architecture} ${node.integrity}`,
+        tree: () => nodeFiles(node.folder),
       },
-      packages: [...base.packages, ...rest.packages].sort(),
-    };
-  },
-};
+      { title: 'npm packages', madeOf: `${architecture} ${lockfile}`, tree: () => packageFiles(context) },
+      { title: 'Portolan', tree: () => programFiles(repositoryFolder) },
+    ],
+    config: {
+      User: `${ID}:${ID}`,
+      Entrypoint: ['/usr/local/bin/node', '/opt/portolan/src/cli/main.ts'],
+      Cmd: ['--help'],
+      Env: [
+        'PATH=/usr/local/bin:/usr/lib/postgresql/15/bin:/usr/bin',
+        'LANG=C.UTF-8',
+        'HOME=/tmp',
+        'SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt',
+      ],
+      WorkingDir: '/tmp',
+    },
+    packages: [...base.packages, ...rest.packages].sort(),
+  };
+}
 
 /** With what update-ca-certificates makes of its package. */
 async function clientFiles(rest: DebianLayer): Promise<Tree> {
