@@ -107,8 +107,9 @@ test('the lines of the page open a repository, from the signature to a stream', 
       .replaceAll('00000007', '00000002')
       .replaceAll('postgres/globals', 'main/globals');
   };
+  // Its input is a socket: bash might take itself for a remote shell, and read a file that people have for their prompts.
   const bash = (script: string) =>
-    run('bash', ['-euo', 'pipefail', '-c', script], { cwd: place, env: environmentFor(server) });
+    run('bash', ['--norc', '-euo', 'pipefail', '-c', script], { cwd: place, env: environmentFor(server) });
   const path = `export PATH="$PATH:/usr/bin"\n`;
 
   const writer = await bash(`${path}jq -j .payload keys/00000001.json | base64 -d > payload\n${linesOf('0', 1)}`);
